@@ -1,0 +1,191 @@
+"""What an experiment declares: an `Experiment` with its `Condition`s, and what one seed of it reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import jax
+
+from idealab.errors import DeclarationError, UnknownNameError, UsageError
+
+Level = Literal["idealized", "real data", "network"]
+LEVELS: tuple[Level, ...] = ("idealized", "real data", "network")
+Setting = float | int | str | bool
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One point of an experiment's sweep.
+
+    Under ``jit`` a condition is a pytree: its float settings and its data are traced, so that conditions which differ
+    only in those share one compilation; integers, strings and booleans (sizes, names of a loss) are static.
+
+    Parameters
+    ----------
+    settings
+        The knobs by name.
+    label
+        What it is called on screen; made from the settings where it is empty. Not visible inside ``observe``.
+    data
+        Real data, as a function that returns a pytree of arrays; called once a run, on the host. Inside ``observe``
+        it is the pytree itself.
+    """
+
+    settings: Mapping[str, Setting]
+    label: str = ""
+    data: Any = None
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.settings:
+            raise UnknownNameError("setting", name, self.settings)
+        return self.settings[name]
+
+    def __str__(self) -> str:
+        return self.label or ", ".join(f"{name}={show_setting(value)}" for name, value in self.settings.items())
+
+    def but(self, label: str = "", **changes: Setting) -> Condition:
+        """The same condition with some settings changed or added."""
+        return replace(self, settings={**self.settings, **changes}, label=label)
+
+
+def show_setting(value: Setting) -> str:
+    """A setting as a person would write it."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _flatten(condition: Condition) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    traced = {k: v for k, v in condition.settings.items() if not isinstance(v, (str, bool, int))}
+    static = tuple((k, v) for k, v in condition.settings.items() if k not in traced)
+    return (traced, condition.data), static
+
+
+def _unflatten(static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Condition:
+    traced, data = leaves
+    return Condition({**traced, **dict(static)}, data=data)
+
+
+jax.tree_util.register_pytree_node(Condition, _flatten, _unflatten)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Observation:
+    """What one seed reports.
+
+    Parameters
+    ----------
+    parameters
+        Instance parameters by name: what the prediction may know about this seed's draw (a margin, a spectrum).
+    observables
+        Measured values by name. One that the experiment records at checkpoints has them as its first axis; any further
+        axis holds the components of a vector.
+    """
+
+    parameters: Mapping[str, Any]
+    observables: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that a setting may take: ``low < value < high``, and why."""
+
+    low: float
+    high: float
+    reason: str
+
+    def check(self, name: str, value: Setting) -> None:
+        """Raise `UsageError` with the bound if ``value`` lies outside."""
+        if isinstance(value, (str, bool)) or not self.low < value < self.high:
+            raise UsageError(
+                f"{name}={value!r} is outside {self.low:.6g} < {name} < {self.high:.6g}: {self.reason}"
+            )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One tailored experiment: a sweep, what is recorded where, and which assumptions it can take away.
+
+    Parameters
+    ----------
+    name, statement
+        What it is called, and in one sentence what is done.
+    level
+        ``"idealized"`` (the model of the theory), ``"real data"`` (that model on a data set) or ``"network"``.
+    observe
+        ``observe(key, condition) -> Observation``: pure; jits, and maps over keys. A seed redraws all that the theory
+        averages over.
+    conditions
+        The sweep of the knob, the most favourable value first.
+    checkpoints
+        For each observable recorded along a run: which argument of the prediction the first axis is, and its values,
+        the most favourable first: ``{"loss": ("log_t", (9.2, 13.8))}``.
+    toggles
+        For each assumption that can be taken away here: the condition without it. Its ``data`` and settings may differ
+        from the sweep's; the observables it reports are those on which the removal shows.
+    ranges
+        Values a setting may take; a function where the bound depends on the other settings.
+    max_seeds
+        The declared cap of seeds in a cell.
+    block
+        Seeds simulated at once.
+
+    Raises
+    ------
+    DeclarationError
+        If the sweep is empty, a label or toggle is ambiguous, or a setting is out of its own range.
+    """
+
+    name: str
+    statement: str
+    level: Level
+    observe: Callable[[jax.Array, Condition], Observation]
+    conditions: tuple[Condition, ...]
+    checkpoints: Mapping[str, tuple[str, tuple[float, ...]]] = field(default_factory=dict[str, tuple[str, tuple[float, ...]]])
+    toggles: Mapping[str, Condition] = field(default_factory=dict[str, Condition])
+    ranges: Mapping[str, Range | Callable[[Condition], Range]] = field(default_factory=dict[str, Any])
+    max_seeds: int = 64
+    block: int = 4
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise DeclarationError(f"experiment {self.name!r}: level={self.level!r} must be one of {', '.join(LEVELS)}")
+        if not self.conditions:
+            raise DeclarationError(f"experiment {self.name!r} has no conditions; give at least one point of the sweep")
+        labels = [str(condition) for condition in self.conditions]
+        if len(set(labels)) < len(labels):
+            raise DeclarationError(f"experiment {self.name!r} has two conditions with the same label: {', '.join(labels)}")
+        if self.max_seeds < 4:
+            raise DeclarationError(f"experiment {self.name!r}: max_seeds={self.max_seeds} must be at least 4")
+        for observable, (argument, values) in self.checkpoints.items():
+            if not values or not all(math.isfinite(value) for value in values):
+                raise DeclarationError(
+                    f"experiment {self.name!r}: checkpoints of {observable!r} in {argument} must be finite and not empty, "
+                    f"got {values!r}"
+                )
+
+    def check(self) -> None:
+        """Raise `UsageError` if a setting of the sweep lies outside its range."""
+        for condition in self.conditions:
+            for name, allowed in self.ranges.items():
+                if name in condition.settings:
+                    bound = allowed if isinstance(allowed, Range) else allowed(condition)
+                    bound.check(name, condition.settings[name])
+
+    def with_settings(self, changes: Mapping[str, Setting]) -> Experiment:
+        """The experiment with settings replaced in every condition of the sweep that has them.
+
+        A sweep along a replaced knob collapses to the conditions that stay different.
+        """
+        conditions: dict[tuple[tuple[str, Setting], ...], Condition] = {}
+        for condition in self.conditions:
+            known = {name: value for name, value in changes.items() if name in condition.settings}
+            changed = condition.but(label=condition.label if condition.data is not None else "", **known) if known else condition
+            conditions.setdefault((*changed.settings.items(), ("", changed.label)), changed)
+        toggles = {
+            name: toggle.but(label=toggle.label, **{k: v for k, v in changes.items() if k in toggle.settings})
+            for name, toggle in self.toggles.items()
+        }
+        return replace(self, conditions=tuple(conditions.values()), toggles=toggles)
