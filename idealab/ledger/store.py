@@ -1,0 +1,243 @@
+"""The ledger: a directory of immutable records that survives kills, and an index that may be thrown away.
+
+The truth is ``objects/ab/<sha256>.json``, one record a file. Every look-up lists the directory, takes from the index
+what checks out, and reads the rest again: an index that is missing, locked, damaged or wrong costs time, nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from idealab.errors import LedgerError, UsageError
+from idealab.ledger.index import Entry, Index
+from idealab.ledger.objects import Objects
+from idealab.ledger.records import BATCH, VERIFICATION, canonical, decode, digest, is_sha256
+
+_RUN = ("experiment", "condition", "master_seed", "environment", "precision")
+
+
+@dataclass(frozen=True)
+class Health:
+    """The state of a ledger.
+
+    Attributes
+    ----------
+    path
+        The directory.
+    objects
+        How many sound records it holds.
+    damaged
+        One line for every file that cannot be trusted, or does not belong there.
+    temporaries
+        How many unfinished files killed processes have left; they do no harm.
+    index
+        ``"in step"``, ``"absent"``, ``"behind by N records"`` or ``"unusable: reason"``; the next use mends it.
+    writable
+        Whether a record could be written now.
+    obstacle
+        Why not, and what to do; empty if writable.
+    """
+
+    path: Path
+    objects: int
+    damaged: tuple[str, ...]
+    temporaries: int
+    index: str
+    writable: bool
+    obstacle: str
+
+
+class Ledger:
+    """The records in one directory, which is created by the first `put`.
+
+    Several processes may write at once. `warnings` collects one line for every damaged record that was met and skipped.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.warnings: list[str] = []
+        self._objects = Objects(self.path)
+        self._index = Index(self.path / "index.sqlite3")
+        self._entries: dict[str, Entry] = {}  # what this process knows already
+
+    @classmethod
+    def default(cls) -> Ledger:
+        """Open the ledger that ``IDEALAB_LEDGER`` names, or else ``.idealab`` in the working directory."""
+        return cls(os.environ.get("IDEALAB_LEDGER") or ".idealab")
+
+    def put(self, document: Mapping[str, Any]) -> str:
+        """Write a record, durably, and return its name; one that is there already is left as it is.
+
+        Raises
+        ------
+        LedgerError
+            If the document is not a valid record, or cannot be written durably.
+        """
+        data = canonical(document)
+        record = decode(data)  # what is written can be read: checked on every record, not only in tests
+        sha = hashlib.sha256(data).hexdigest()
+        if os.path.exists(self._objects.file(sha)):
+            self.get(sha)  # if it is damaged, says so rather than lose the evidence in silence
+        else:
+            self._objects.write(sha, data)
+            self._remember({sha: _entry(record, time.time())})
+        return sha
+
+    def get(self, sha: str) -> dict[str, Any]:
+        """Read a record, checking that its content is what its name says.
+
+        Raises
+        ------
+        UsageError
+            If ``sha`` is not a full name.
+        LedgerError
+            If the record is absent, damaged, renamed or unreadable, or written by another version.
+        """
+        if not is_sha256(sha):
+            raise UsageError(f"sha={sha!r} is not a record's name, 64 hexadecimal digits; resolve() completes a prefix")
+        return self._objects.load(sha)[0]
+
+    def resolve(self, prefix: str) -> str:
+        """Complete the beginning of a record's name, at least four digits.
+
+        Raises
+        ------
+        UsageError
+            If it is too short, fits no record, or fits several.
+        """
+        if len(prefix) < 4:
+            raise UsageError(f"prefix={prefix!r} is too short; give at least 4 digits of a record's name")
+        fits = sorted(sha for sha in self._objects.names() if sha.startswith(prefix.lower()))
+        if not fits:
+            raise UsageError(f"no record begins with {prefix!r} in {self.path}; 'idealab ledger log' shows those there")
+        if len(fits) > 1:
+            shown = ", ".join(sha[: len(prefix) + 8] for sha in fits[:5])
+            raise UsageError(f"{len(fits)} records begin with {prefix!r}: {shown}; give more digits")
+        return fits[0]
+
+    def find(self, *, schema: str | None = None, idea: str | None = None, parent: str | None = None) -> list[str]:
+        """Return the names of the readable records that fit all that is given, the newest last."""
+        return self._find(
+            lambda entry: (
+                schema in (None, entry.schema)
+                and idea in (None, entry.idea)
+                and (parent is None or parent in entry.parents)
+            )
+        )
+
+    def newest(self, schema: str = VERIFICATION) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return the newest sound record of every idea: idea -> (name, document)."""
+        found: dict[str, tuple[str, dict[str, Any]]] = {}
+        for sha in reversed(self._find(lambda entry: entry.schema == schema)):
+            if self._entries[sha].idea not in found and (loaded := self._sound(sha)):
+                found[self._entries[sha].idea] = (sha, loaded[0])
+        return found
+
+    def batches(
+        self,
+        declaration: str,
+        *,
+        experiment: str,
+        condition: str,
+        master_seed: int,
+        environment: Mapping[str, Any],
+        precision: str,
+    ) -> list[dict[str, Any]]:
+        """Return the batches that a run can go on from, in the order of their seeds.
+
+        No seed occurs twice: where batches overlap, the one that begins first is taken (then the longest, then the
+        oldest), and the other is left out with a warning. Seeds may be missing between batches, where one was damaged.
+        """
+        run = digest(dict(zip(_RUN, (experiment, condition, master_seed, environment, precision), strict=True)))
+        names = self._find(lambda entry: entry.run == run and declaration in entry.parents)
+        records = [loaded[0] for sha in names if (loaded := self._sound(sha))]
+        chosen: list[dict[str, Any]] = []
+        seen = 0  # seeds below this one are taken
+        for record in sorted(records, key=lambda record: (record["first_seed"], -record["seeds"])):
+            if record["first_seed"] >= seen:
+                chosen.append(record)
+                seen = record["first_seed"] + record["seeds"]
+            else:
+                self._warn(f"seeds from {record['first_seed']} of {experiment}, {condition} are there twice; used once")
+        return chosen
+
+    def ensure_writable(self) -> None:
+        """Write and remove a small file, and clear away what killed processes left over a day ago.
+
+        Raises
+        ------
+        LedgerError
+            If records cannot be written here: the line says why and what to do.
+        """
+        self._objects.ensure_writable()
+
+    def health(self) -> Health:
+        """Read every record and report; never raises, and creates no ledger where there is none."""
+        damaged: list[str] = []
+        sound: set[str] = set()
+        temporaries, obstacle = 0, ""
+        try:
+            strays, temporaries = self._objects.strays()
+            damaged += [f"{file} does not belong in a ledger; move it away" for file in strays]
+            for sha in sorted(self._objects.names()):
+                try:
+                    self.get(sha)
+                    sound.add(sha)
+                except LedgerError as error:
+                    damaged.append(str(error))
+            if os.path.exists(self.path):
+                self.ensure_writable()
+            elif not os.access(next(folder for folder in self.path.parents if folder.exists()), os.W_OK):
+                obstacle = (
+                    f"the ledger {self.path} cannot be created; choose another place with --ledger or IDEALAB_LEDGER"
+                )
+        except LedgerError as error:
+            obstacle = str(error)
+        state = "absent"
+        if os.path.exists(self._index.file):
+            behind = len(sound - self._index.recall().keys())
+            state = f"behind by {behind} records" if behind else "in step"
+            state = f"unusable: {self._index.trouble}" if self._index.trouble else state
+        return Health(self.path, len(sound), tuple(damaged), temporaries, state, not obstacle, obstacle)
+
+    def _sound(self, sha: str) -> tuple[dict[str, Any], float] | None:
+        try:
+            return self._objects.load(sha)
+        except LedgerError as error:
+            self._warn(str(error))
+            return None
+
+    def _warn(self, line: str) -> None:
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    def _find(self, fits: Callable[[Entry], bool]) -> list[str]:
+        names = self._objects.names()
+        if names - self._entries.keys():
+            self._entries |= self._index.recall()
+        unread = sorted(names - self._entries.keys())
+        self._remember({sha: _entry(*loaded) for sha in unread if (loaded := self._sound(sha))})
+        found = [sha for sha in names & self._entries.keys() if fits(self._entries[sha])]
+        return sorted(found, key=lambda sha: (self._entries[sha].recorded, sha))
+
+    def _remember(self, entries: dict[str, Entry]) -> None:
+        if entries:
+            self._entries |= entries
+            self._index.remember(entries)
+
+
+def _entry(record: dict[str, Any], recorded: float) -> Entry:
+    created = record.get("created")
+    if created:
+        recorded = datetime.fromisoformat(created).timestamp()
+    run = ""
+    if record["schema"] == BATCH:
+        run = digest({name: record[name] for name in _RUN})
+    return Entry(record["schema"], record["idea"], recorded, record.get("parents", []), run)
