@@ -2,7 +2,8 @@
 
     IdealabError
     ├── UsageError            the request cannot be carried out as given: unknown name, malformed value (exit code 2)
-    │   └── UnknownNameError  a name that is not there; carries the nearest names
+    │   ├── UnknownNameError  a name that is not there; carries the nearest names
+    │   └── NothingMatchedError  what was asked for leaves nothing to run (exit code 5)
     ├── DeclarationError      an idea, signature, assumption or experiment contradicts itself and cannot exist
     │   ├── DerivationError   a step of a derivation does not hold; carries the residual
     │   └── PrinterError      an expression has no faithful JAX form
@@ -47,6 +48,10 @@ class UnknownNameError(UsageError, KeyError):
     def __str__(self) -> str:
         # KeyError would print the repr of the message.
         return str(self.args[0])
+
+
+class NothingMatchedError(UsageError):
+    """What was asked for leaves nothing to run."""
 
 
 class DeclarationError(IdealabError):

@@ -79,6 +79,7 @@ class Observation:
     ----------
     parameters
         Instance parameters by name: what the prediction may know about this seed's draw (a margin, a spectrum).
+        ``gradient_evaluations``, if it is reported, is what the seed cost.
     observables
         Measured values by name. One that the experiment records at checkpoints has them as its first axis; any further
         axis holds the components of a vector.
@@ -99,9 +100,7 @@ class Range:
     def check(self, name: str, value: Setting) -> None:
         """Raise `UsageError` with the bound if ``value`` lies outside."""
         if isinstance(value, (str, bool)) or not self.low < value < self.high:
-            raise UsageError(
-                f"{name}={value!r} is outside {self.low:.6g} < {name} < {self.high:.6g}: {self.reason}"
-            )
+            raise UsageError(f"{name}={value!r} is outside {self.low:.6g} < {name} < {self.high:.6g}: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,8 @@ class Experiment:
     observe
         ``observe(key, condition) -> Observation``: pure; jits, and maps over keys. A seed redraws all that the theory
         averages over.
+    observables
+        Names of the observables on which the sweep is judged; ``observe`` may report more.
     conditions
         The sweep of the knob, the most favourable value first.
     checkpoints
@@ -142,8 +143,11 @@ class Experiment:
     statement: str
     level: Level
     observe: Callable[[jax.Array, Condition], Observation]
+    observables: tuple[str, ...]
     conditions: tuple[Condition, ...]
-    checkpoints: Mapping[str, tuple[str, tuple[float, ...]]] = field(default_factory=dict[str, tuple[str, tuple[float, ...]]])
+    checkpoints: Mapping[str, tuple[str, tuple[float, ...]]] = field(
+        default_factory=dict[str, tuple[str, tuple[float, ...]]]
+    )
     toggles: Mapping[str, Condition] = field(default_factory=dict[str, Condition])
     ranges: Mapping[str, Range | Callable[[Condition], Range]] = field(default_factory=dict[str, Any])
     max_seeds: int = 64
@@ -156,13 +160,15 @@ class Experiment:
             raise DeclarationError(f"experiment {self.name!r} has no conditions; give at least one point of the sweep")
         labels = [str(condition) for condition in self.conditions]
         if len(set(labels)) < len(labels):
-            raise DeclarationError(f"experiment {self.name!r} has two conditions with the same label: {', '.join(labels)}")
+            raise DeclarationError(
+                f"experiment {self.name!r} has two conditions of the same label: {', '.join(labels)}"
+            )
         if self.max_seeds < 4:
             raise DeclarationError(f"experiment {self.name!r}: max_seeds={self.max_seeds} must be at least 4")
-        for observable, (argument, values) in self.checkpoints.items():
+        for observable, (_, values) in self.checkpoints.items():
             if not values or not all(math.isfinite(value) for value in values):
                 raise DeclarationError(
-                    f"experiment {self.name!r}: checkpoints of {observable!r} in {argument} must be finite and not empty, "
+                    f"experiment {self.name!r}: checkpoints of {observable!r} must be finite and not empty, "
                     f"got {values!r}"
                 )
 
@@ -177,15 +183,15 @@ class Experiment:
     def with_settings(self, changes: Mapping[str, Setting]) -> Experiment:
         """The experiment with settings replaced in every condition of the sweep that has them.
 
-        A sweep along a replaced knob collapses to the conditions that stay different.
+        A sweep along a replaced knob collapses to the conditions that stay different; toggles keep their own settings.
         """
         conditions: dict[tuple[tuple[str, Setting], ...], Condition] = {}
         for condition in self.conditions:
             known = {name: value for name, value in changes.items() if name in condition.settings}
-            changed = condition.but(label=condition.label if condition.data is not None else "", **known) if known else condition
+            changed = (
+                condition.but(label=condition.label if condition.data is not None else "", **known)
+                if known
+                else condition
+            )
             conditions.setdefault((*changed.settings.items(), ("", changed.label)), changed)
-        toggles = {
-            name: toggle.but(label=toggle.label, **{k: v for k, v in changes.items() if k in toggle.settings})
-            for name, toggle in self.toggles.items()
-        }
-        return replace(self, conditions=tuple(conditions.values()), toggles=toggles)
+        return replace(self, conditions=tuple(conditions.values()))

@@ -121,10 +121,13 @@ class Signature:
 
     def __post_init__(self) -> None:
         if not self.reason.strip():
-            raise DeclarationError(f"signature {self.name!r} gives no reason for its tolerance; say which bias it allows for")
+            raise DeclarationError(
+                f"signature {self.name!r} gives no reason for its tolerance; say which bias it allows for"
+            )
         if self.primary and self.known == "cited":
             raise DeclarationError(
-                f"signature {self.name!r} is primary but rests only on a citation; derive or check it, or declare primary=False"
+                f"signature {self.name!r} is primary but rests only on a citation; "
+                "derive or check it, or declare primary=False"
             )
         prediction = self.prediction  # compiled here, so that a formula without a JAX form is refused now
         if prediction.expression == 0 and self.criterion.atol == 0:
@@ -225,7 +228,7 @@ class Idea:
             for name in assumption.signatures:
                 if name not in self.signatures:
                     raise DeclarationError(
-                        f"assumption {assumption.name!r} of {self.name!r} names the signature {name!r}, which is not declared; "
+                        f"assumption {assumption.name!r} names the signature {name!r}, which is not declared; "
                         f"declared: {', '.join(self.signatures)}"
                     )
 

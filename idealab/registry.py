@@ -1,9 +1,9 @@
 """Finds ideas and pairs each theory with its experiments by name.
 
-The built-in ideas are the files of `idealab.theory` and `idealab.experiments`. Another package brings its own through
-two entry points of the same name, in the groups ``idealab.theory`` and ``idealab.experiments``; each names a module: the
-first defines ``idea``, the second ``experiments``. Entry points are scanned only where a name is not built in, so that
-`list` and shell completion stay quick.
+The built-in ideas are the files of `idealab.theory` and `idealab.experiments`. Another package brings its own by an
+entry point in the group ``idealab.ideas``, ``my_idea = "my_package"``, and the modules ``my_package.theory.my_idea``,
+which defines ``idea``, and ``my_package.experiments.my_idea``, which defines ``experiments``. Entry points are
+scanned only where they are needed, since that costs 45 ms.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Summary:
 
 def ideas() -> Mapping[str, Summary]:
     """Every idea by name, built in or brought by an installed package; the source is read, not imported."""
-    found = {path.stem: _summary(path.stem, path, _built_in("experiments").get(path.stem)) for path in _built_in("theory").values()}
-    for name, module in _entry_points("idealab.theory").items():
+    found = {name: _summary(name, theory, _source("experiments", name)) for name, theory in _built_in("theory").items()}
+    for name in _entry_points():
         if name not in found:
-            found[name] = _summary(name, _source(module), _source(_entry_points("idealab.experiments").get(name, "")))
+            found[name] = _summary(name, _source("theory", name), _source("experiments", name))
     return dict(sorted(found.items()))
 
 
@@ -57,7 +57,9 @@ def load(name: str) -> Idea:
     if not isinstance(idea, Idea):
         raise DeclarationError(f"the theory of {name!r} must define `idea`, an idealab.Idea; got {type(idea).__name__}")
     if idea.name != name:
-        raise DeclarationError(f"the theory file {name!r} declares an idea named {idea.name!r}; give both the same name")
+        raise DeclarationError(
+            f"the theory file {name!r} declares an idea named {idea.name!r}; give both the same name"
+        )
     return idea
 
 
@@ -92,36 +94,44 @@ def pair(idea: Idea, experiments: tuple[Experiment, ...]) -> None:
 
 
 def _built_in(room: str) -> dict[str, Path]:
-    package = importlib.import_module(f"idealab.{room}")
-    return {
-        path.stem: path
-        for folder in package.__path__
-        for path in sorted(Path(folder).glob("*.py"))
-        if not path.stem.startswith("_")
-    }
+    folders = importlib.import_module(f"idealab.{room}").__path__
+    files = (path for folder in folders for path in sorted(Path(folder).glob("*.py")))
+    return {path.stem: path for path in files if not path.stem.startswith("_")}
+
+
+def _module(room: str, name: str) -> str | None:
+    """The name of the module in which the theory or the experiments of an idea are found."""
+    if name in _built_in("theory"):
+        return f"idealab.{room}.{name}"
+    package = _entry_points().get(name)
+    return None if package is None else f"{package}.{room}.{name}"
 
 
 def _import(room: str, name: str) -> ModuleType:
-    if name in _built_in(room):
-        return importlib.import_module(f"idealab.{room}.{name}")
-    module = _entry_points(f"idealab.{room}").get(name)
+    module = _module(room, name)
     if module is None:
-        if room == "experiments" and name in ideas():
-            raise DeclarationError(f"idea {name!r} has a theory but no experiments; add experiments/{name}.py")
         raise UnknownNameError("idea", name, ideas())
+    if _source(room, name) is None:
+        raise DeclarationError(f"idea {name!r} has no {room}: there is no module {module}")
     return importlib.import_module(module)
 
 
-def _entry_points(group: str) -> dict[str, str]:
+def _entry_points() -> Mapping[str, str]:
     from importlib.metadata import entry_points
 
-    return {point.name: point.module for point in entry_points(group=group)}
+    return {point.name: point.value for point in entry_points(group="idealab.ideas")}
 
 
-def _source(module: str) -> Path | None:
-    import importlib.util
+def _source(room: str, name: str) -> Path | None:
+    """The file of a module, found without importing it."""
+    from importlib.util import find_spec
 
-    spec = importlib.util.find_spec(module) if module else None
+    if name in _built_in(room):
+        return _built_in(room)[name]
+    try:
+        spec = find_spec(_module(room, name) or "")
+    except (ImportError, ValueError):
+        return None
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 

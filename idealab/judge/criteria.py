@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Equals:
     """The measured value equals the predicted one, within a tolerance, in every cell.
 
-    The unit deviation of a seed is ``x = (y - f) / (atol + rtol |f|)`` with y measured and f predicted; the theory holds
-    in a cell when ``|E x| <= 1`` over seeds. This is an equivalence test: a theory is an approximation, and a point
-    null would refute every one of them with enough seeds. For a vector, ``|x|`` of the worst component counts.
+    The unit deviation of a seed is ``x = (y - f) / (atol + rtol |f|)`` with y measured and f predicted; the theory
+    holds in a cell when ``|E x| <= 1`` over seeds. This is an equivalence test: a theory is an approximation, and a
+    point null would refute every one of them with enough seeds. For a vector, ``|x|`` of the worst component counts.
 
     Parameters
     ----------

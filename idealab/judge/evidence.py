@@ -65,8 +65,8 @@ def band_evidence(deviations: Floats) -> tuple[float, float, float, float]:
     Returns
     -------
     tuple of float
-        ``below_upper`` (E x < 1), ``above_lower`` (E x > -1), ``above_upper`` (E x > 1), ``below_lower`` (E x < -1). The
-        first two together make *present*, either of the last two makes *absent*.
+        ``below_upper`` (E x < 1), ``above_lower`` (E x > -1), ``above_upper`` (E x > 1), ``below_lower`` (E x < -1).
+        The first two together make *present*, either of the last two makes *absent*.
     """
     n, mean = len(deviations), float(np.mean(deviations))
     squares = float(np.sum((deviations - mean) ** 2))

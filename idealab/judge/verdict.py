@@ -42,7 +42,7 @@ class Rules:
     def __post_init__(self) -> None:
         if self.max_seeds < 4:
             raise DeclarationError(
-                f"max_seeds={self.max_seeds} is too few to decide anything: at least 4 seeds are needed for evidence of 20 to 1"
+                f"max_seeds={self.max_seeds} is too few to decide anything: evidence of 20 to 1 takes at least 4"
             )
         if not 0 < self.alpha < 1:
             raise DeclarationError(f"alpha={self.alpha!r} must lie between 0 and 1")
@@ -113,7 +113,9 @@ class _Cell:
         self.best = np.full(4, -np.inf)
         self.decision: Decision | None = None
         if np.isnan(deviations).any():
-            self.decision = Decision("absent", len(deviations), -math.inf, math.inf, "the prediction is not a finite number")
+            self.decision = Decision(
+                "absent", len(deviations), -math.inf, math.inf, "the prediction is not a finite number"
+            )
 
     def look(self, seeds: int, present: float, absent: float) -> None:
         self.best = np.maximum(self.best, band_evidence(self.deviations[:seeds]))
@@ -207,10 +209,10 @@ class IdeaConclusion:
 def conclude_idea(claims: Sequence[Claim], gates: Sequence[str]) -> IdeaConclusion:
     """Combine the primary signatures and the gates into the verdict on the idea.
 
-    The idealized model decides: all present is *supported*, any absent is *refuted*, present and partial with a common
+    The idealized model decides: all present is *supported*, any absent *refuted*, present and partial with a common
     leading stretch of two or more conditions is *partial*. Real data and networks can narrow a supported idea to the
-    scope in which it was seen, never rescue or refute it. A gate (a control that did not do what it must) can only lower
-    a verdict to *inconclusive*.
+    scope in which it was seen, never rescue or refute it. A gate (a control that did not do what it must) can only
+    lower a verdict to *inconclusive*.
 
     Parameters
     ----------
@@ -234,11 +236,15 @@ def conclude_idea(claims: Sequence[Claim], gates: Sequence[str]) -> IdeaConclusi
     if gates:
         return IdeaConclusion("inconclusive", gates=tuple(gates))
     partial = [c for c in core if c.conclusion.verdict == "partial"]
-    narrower = [f"{c.name} {c.where}: {_words(c.conclusion)}" for c in (*partial, *beyond) if c.conclusion.verdict != "present"]
+    narrower = [
+        f"{c.name} {c.where}: {_words(c.conclusion)}" for c in (*partial, *beyond) if c.conclusion.verdict != "present"
+    ]
     if partial and min(c.stretch for c in core) < 2:
         return IdeaConclusion("inconclusive", remarks=("the partial signatures share no scope", *narrower))
     return IdeaConclusion("partial", scope="; ".join(narrower)) if narrower else IdeaConclusion("supported")
 
 
 def _words(conclusion: SignatureConclusion) -> str:
-    return conclusion.scope or {"absent": "absent", "inconclusive": "undecided"}.get(conclusion.verdict, conclusion.verdict)
+    return conclusion.scope or {"absent": "absent", "inconclusive": "undecided"}.get(
+        conclusion.verdict, conclusion.verdict
+    )

@@ -1,0 +1,157 @@
+"""Measured against predicted, seed by seed: the only place where theory and experiment meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from idealab.errors import DeclarationError
+from idealab.experiment import Experiment, show_setting
+from idealab.idea import Signature
+from idealab.judge.evidence import Floats
+from idealab.judge.verdict import OFF_SCALE
+from idealab.run import Batch, Task, precise
+from idealab.symbolic.prediction import Prediction
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One cell: shapes (s,), one entry a seed; for a vector, of the seed's worst component.
+
+    ``deviations`` are unit deviations as the judge wants them: NaN where the prediction is no finite number,
+    `OFF_SCALE` where the measurement is none.
+    """
+
+    predicted: Floats
+    measured: Floats
+    tolerances: Floats
+    deviations: Floats
+
+    @property
+    def frozen(self) -> bool:
+        """Whether all seeds are bit-identical, so that the seed evidently reaches nothing."""
+        same = (np.ptp(values) == 0 for values in (self.predicted, self.measured) if np.isfinite(values).all())
+        return len(self.measured) >= 4 and np.isfinite(self.measured).all() and all(same)
+
+
+def compare(signature: Signature, task: Task, rival: Prediction | None = None) -> list[Comparison]:
+    """The cells of one signature in one condition: one for each checkpoint, or a single one.
+
+    Parameters
+    ----------
+    rival
+        A prediction to compare with instead of the signature's own, under the same tolerance.
+
+    Raises
+    ------
+    DeclarationError
+        If the experiment does not report what the prediction needs.
+    """
+    argument, values = task.experiment.checkpoints.get(signature.observable, ("", (math.nan,)))
+    formula = (rival or signature.prediction, *signature.tolerance)
+    batches = [
+        [_compare(formula, signature, task, batch, argument, k) for batch in task.batches] for k in range(len(values))
+    ]
+    return [
+        Comparison(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in Comparison.__dataclass_fields__)
+        )
+        for parts in batches
+    ]
+
+
+def checkpoint_labels(experiment: Experiment, observable: str) -> tuple[str, ...]:
+    """What the cells of an observable are called within a condition."""
+    argument, values = experiment.checkpoints.get(observable, ("", (math.nan,)))
+    return tuple(_checkpoint(argument, value) if argument else "" for value in values)
+
+
+def _checkpoint(argument: str, value: float) -> str:
+    if not argument.startswith("log_"):
+        return f"{argument}={show_setting(value)}"
+    power = value / math.log(10)
+    if power >= 1000:
+        return f"{argument[4:]}=e^{show_setting(value)}"
+    return (
+        f"{argument[4:]}=1e{power:.0f}" if abs(power - round(power)) < 1e-6 else f"{argument[4:]}={math.exp(value):.3g}"
+    )
+
+
+def _compare(
+    formula: tuple[Prediction, ...], signature: Signature, task: Task, batch: Batch, argument: str, k: int
+) -> Comparison:
+    measured = batch.observables[signature.observable]
+    arguments = dict(batch.parameters)
+    if argument:
+        measured = measured[:, k]
+        arguments[argument] = np.asarray(task.experiment.checkpoints[signature.observable][1][k])
+    needed = sorted({name for part in formula for name in part.arguments})
+    arguments = {name: _argument(name, arguments, task, batch.seeds) for name in needed}
+    with precise():
+        predicted, tolerances = (np.asarray(part) for part in _evaluator(*formula)(arguments))
+    predicted, tolerances = (_shaped(part, measured, signature, task) for part in (predicted, tolerances))
+    with np.errstate(all="ignore"):
+        deviations = np.where(np.isfinite(measured), (measured - predicted) / tolerances, OFF_SCALE)
+    deviations = np.where(np.isfinite(predicted) & np.isfinite(tolerances) & (tolerances > 0), deviations, np.nan)
+    if measured.ndim == 1:
+        return Comparison(predicted, measured, tolerances, np.minimum(deviations, OFF_SCALE))
+    # A vector holds when its worst component does; nan must win, so that an undefined prediction is never hidden.
+    sizes = np.abs(deviations).reshape(len(measured), -1)
+    worst = np.argmax(np.where(np.isnan(sizes), np.inf, sizes), axis=1)[:, None]
+    predicted, measured, tolerances, sizes = (
+        np.take_along_axis(part.reshape(len(part), -1), worst, axis=1)[:, 0]
+        for part in (predicted, measured, tolerances, sizes)
+    )
+    return Comparison(predicted, measured, tolerances, np.minimum(sizes, OFF_SCALE))
+
+
+def _argument(name: str, reported: Mapping[str, Any], task: Task, seeds: int) -> np.ndarray[Any, Any]:
+    """One argument of a formula with a leading seed axis: what the seed reported, or the condition's setting."""
+    settings = task.condition.settings
+    if name in reported:
+        value = np.asarray(reported[name], dtype=np.float64)
+        return value if value.ndim else np.broadcast_to(value, (seeds,))
+    if name in settings and not isinstance(settings[name], str):
+        return np.full(seeds, float(settings[name]))
+    raise DeclarationError(
+        f"a prediction needs {name!r}, but {task.experiment.name!r} under {task.label!r} reports only "
+        f"{', '.join(sorted({*reported, *settings}))}; report it as a parameter"
+    )
+
+
+def _shaped(
+    part: np.ndarray[Any, Any], measured: np.ndarray[Any, Any], signature: Signature, task: Task
+) -> np.ndarray[Any, Any]:
+    if part.ndim == 1 and measured.ndim > 1:
+        part = part.reshape(-1, *[1] * (measured.ndim - 1))
+    try:
+        return np.broadcast_to(part, measured.shape).astype(np.float64)
+    except ValueError:
+        raise DeclarationError(
+            f"{task.experiment.name!r} reports {signature.observable!r} with shape {measured.shape[1:]} a seed, "
+            f"but {signature.name!r} predicts shape {part.shape[1:]}"
+        ) from None
+
+
+@lru_cache(maxsize=256)
+def _evaluator(prediction: Prediction, rtol: Prediction, atol: Prediction) -> Callable[..., Any]:
+    """``arguments -> (predicted, tolerance)``, over a leading axis of seeds."""
+    parts = [(part.to_jax(), part.arguments) for part in (prediction, rtol, atol)]
+
+    def evaluate(arguments: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        value, relative, absolute = (
+            jnp.asarray(function(**{name: arguments[name] for name in names})) for function, names in parts
+        )
+        return value, absolute + relative * jnp.abs(value)
+
+    def over_seeds(arguments: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return jax.vmap(evaluate, axis_size=len(next(iter(arguments.values()))))(arguments)
+
+    return jax.jit(over_seeds)
