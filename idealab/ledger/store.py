@@ -194,7 +194,7 @@ class Ledger:
                     damaged.append(str(error))
             if os.path.exists(self.path):
                 self.ensure_writable()
-            elif not os.access(next(folder for folder in self.path.parents if folder.exists()), os.W_OK):
+            elif not os.access(next(folder for folder in self.path.parents if os.path.exists(folder)), os.W_OK):
                 obstacle = (
                     f"the ledger {self.path} cannot be created; choose another place with --ledger or IDEALAB_LEDGER"
                 )

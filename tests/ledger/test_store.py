@@ -1,0 +1,427 @@
+import errno
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import idealab
+from idealab.errors import LedgerError, UsageError
+from idealab.ledger import BATCH, DECLARATION, VERIFICATION, Ledger, digest
+
+ROOT = Path(idealab.__file__).parents[1]
+RUN = {"experiment": "idealized", "condition": "kappa=0.3", "master_seed": 0, "precision": "float64"}
+ENVIRONMENT = {"jax": "0.10.2", "devices": ("cpu",)}
+
+
+def declaration(number=0):
+    return {"schema": DECLARATION, "idea": "max_margin", "content": {"number": number}}
+
+
+PARENT = digest(declaration())
+
+
+def batch(first_seed=0, seeds=4, **changes):
+    measured = np.arange(first_seed, first_seed + seeds, dtype=float)
+    observation = {"parameters": {}, "observables": {"norm": measured}}
+    record = {"schema": BATCH, "parents": [PARENT], "idea": "max_margin", "environment": ENVIRONMENT, "seconds": 0.5}
+    return record | RUN | {"first_seed": first_seed, "seeds": seeds, "observation": observation} | changes
+
+
+def verification(idea="max_margin", second=0, **result):
+    created = f"2026-01-31T12:00:{second:02d}+00:00"
+    return {"schema": VERIFICATION, "parents": [PARENT], "idea": idea, "created": created, "result": result}
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "ledger")
+
+
+def file_of(ledger, sha):
+    return ledger.path / "objects" / sha[:2] / f"{sha}.json"
+
+
+def first_seeds(ledger, **changes):
+    found = ledger.batches(PARENT, **(RUN | {"environment": ENVIRONMENT} | changes))
+    return [record["first_seed"] for record in found]
+
+
+def damage(file, change):
+    data = change(file.read_bytes())
+    file.unlink()
+    file.write_bytes(data)
+
+
+def torn(data):
+    return data[: len(data) // 2]
+
+
+def flipped(data):
+    return data[:20] + bytes([data[20] ^ 1]) + data[21:]
+
+
+def test_a_record_comes_back_under_the_hash_of_its_bytes(ledger):
+    sha = ledger.put(declaration())
+    assert sha == PARENT
+    assert ledger.get(sha) == declaration()
+    assert file_of(ledger, sha).is_file()
+
+
+def test_putting_again_changes_nothing(ledger):
+    sha = ledger.put(declaration())
+    before = file_of(ledger, sha).stat()
+    assert ledger.put(declaration()) == sha
+    after = file_of(ledger, sha).stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_what_is_no_record_is_not_written(ledger):
+    with pytest.raises(LedgerError, match="missing or unknown: 'content'"):
+        ledger.put({"schema": DECLARATION, "idea": "max_margin"})
+    assert not ledger.path.exists()
+
+
+def test_the_default_place(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IDEALAB_LEDGER", raising=False)
+    assert Ledger.default().path == tmp_path / ".idealab"
+    monkeypatch.setenv("IDEALAB_LEDGER", "elsewhere")
+    assert Ledger.default().path == tmp_path / "elsewhere"
+
+
+def test_looking_creates_nothing(ledger):
+    assert ledger.find() == []
+    assert ledger.newest() == {}
+    health = ledger.health()
+    assert (health.objects, health.index, health.writable) == (0, "absent", True)
+    assert not ledger.path.exists()
+
+
+@pytest.mark.parametrize("change", [torn, flipped, lambda data: b"", lambda data: data + b"\n"])
+@pytest.mark.parametrize("indexed", [True, False])
+def test_a_damaged_record_is_reported_and_never_used_nor_deleted(ledger, change, indexed):
+    shas = [ledger.put(batch(first)) for first in (0, 4, 8)]
+    damage(file_of(ledger, shas[1]), change)
+    if not indexed:
+        (ledger.path / "index.sqlite3").unlink()
+    fresh = Ledger(ledger.path)
+    with pytest.raises(LedgerError, match=rf"{shas[1]}\.json is damaged.*move it away"):
+        fresh.get(shas[1])
+    assert first_seeds(fresh) == first_seeds(fresh) == [0, 8]
+    assert [shas[1] in line for line in fresh.warnings] == [True]
+    assert [shas[1] in line for line in fresh.health().damaged] == [True]
+    with pytest.raises(LedgerError, match="is damaged"):
+        fresh.put(batch(4))
+    assert file_of(ledger, shas[1]).exists()
+
+
+def test_a_renamed_record_is_reported(ledger):
+    sha = ledger.put(declaration())
+    name = sha[:2] + "0" * 62
+    file_of(ledger, sha).rename(file_of(ledger, name))
+    with pytest.raises(LedgerError, match="is damaged: .*renamed"):
+        ledger.get(name)
+    with pytest.raises(LedgerError, match=f"no record {sha}"):
+        ledger.get(sha)
+    assert ledger.find() == []
+    assert len(ledger.warnings) == len(ledger.health().damaged) == 1
+
+
+def test_foreign_files_are_reported_and_do_no_harm(ledger):
+    sha = ledger.put(declaration())
+    for name in ("notes.txt", f"{sha[:2]}/copy.json", f"{sha[:2]}/{'f' * 64}.json" if sha[:2] != "ff" else "x"):
+        (ledger.path / "objects" / name).write_text("{}")
+    assert ledger.find() == [sha]
+    assert len(ledger.health().damaged) == 3
+    assert ledger.warnings == []
+
+
+def test_a_record_of_a_newer_version_is_named_and_skipped(ledger):
+    import hashlib
+
+    data = b'{"schema":"idealab/batch/2"}'
+    sha = hashlib.sha256(data).hexdigest()
+    file_of(ledger, sha).parent.mkdir(parents=True)
+    file_of(ledger, sha).write_bytes(data)
+    with pytest.raises(LedgerError, match=rf"{sha}\.json: .*another version of idealab: upgrade"):
+        ledger.get(sha)
+    assert ledger.find() == []
+    assert "upgrade" in ledger.warnings[0]
+
+
+def test_a_prefix_names_one_record(ledger):
+    shas = [ledger.put(declaration(number)) for number in range(3)]
+    assert ledger.resolve(shas[1][:12]) == ledger.resolve(shas[1][:12].upper()) == ledger.resolve(shas[1]) == shas[1]
+    with pytest.raises(UsageError, match="prefix='abc' is too short"):
+        ledger.resolve("abc")
+    with pytest.raises(UsageError, match="no record begins with 'xyzw'"):
+        ledger.resolve("xyzw")
+    twin = shas[0][:10] + "0" * 54
+    file_of(ledger, twin).write_bytes(b"")
+    with pytest.raises(UsageError, match=f"2 records begin with '{shas[0][:8]}': {shas[0][:10]}"):
+        ledger.resolve(shas[0][:8])
+
+
+@pytest.mark.parametrize("sha", ["", "abcd", "../../etc/passwd", "A" * 64, "g" * 64])
+def test_only_full_names_are_read(ledger, sha):
+    with pytest.raises(UsageError, match="not a record's name"):
+        ledger.get(sha)
+
+
+def test_records_are_found_by_what_they_say_the_newest_last(ledger):
+    late, early = ledger.put(verification(second=30)), ledger.put(verification(second=10))
+    other = ledger.put(verification("edge_of_stability", second=20))
+    top, part = ledger.put(declaration()), ledger.put(batch())
+    for reader in (ledger, Ledger(ledger.path)):
+        assert reader.find(schema=VERIFICATION) == [early, other, late]
+        assert reader.find(schema=VERIFICATION, idea="max_margin") == [early, late]
+        assert set(reader.find(parent=top)) == {early, late, other, part}
+        assert reader.find(schema=BATCH, parent=top) == [part]
+        assert reader.find(idea="absent") == []
+        assert {idea: sha for idea, (sha, _) in reader.newest().items()} == {
+            "max_margin": late,
+            "edge_of_stability": other,
+        }
+
+
+def test_the_newest_sound_record_stands_in_for_a_damaged_one(ledger):
+    late, early = ledger.put(verification(second=30)), ledger.put(verification(second=10, verdict="refuted"))
+    damage(file_of(ledger, late), torn)
+    sha, record = Ledger(ledger.path).newest()["max_margin"]
+    assert (sha, record["result"]) == (early, {"verdict": "refuted"})
+
+
+def test_batches_come_in_seed_order_and_only_those_of_the_same_run(ledger):
+    for first in (8, 0, 4):
+        ledger.put(batch(first))
+    others = {"experiment": "network", "condition": "kappa=1", "master_seed": 1, "precision": "float32"}
+    for number, (name, value) in enumerate(
+        [*others.items(), ("environment", {"jax": "0.11"}), ("parents", ["b" * 64])]
+    ):
+        ledger.put(batch(100 + number, **{name: value}))
+    assert first_seeds(ledger) == first_seeds(Ledger(ledger.path)) == [0, 4, 8]
+    assert first_seeds(ledger, environment={"devices": ["cpu"], "jax": "0.10.2"}) == [0, 4, 8]
+    assert first_seeds(ledger, condition="kappa=1") == [101]
+    assert ledger.batches("b" * 64, **RUN, environment=ENVIRONMENT)[0]["parents"] == ["b" * 64]
+    assert ledger.warnings == []
+
+
+def test_no_seed_is_given_twice(ledger):
+    for first, seeds, seconds in ((0, 4, 1.0), (0, 8, 2.0), (0, 8, 3.0), (6, 4, 4.0), (12, 4, 5.0)):
+        ledger.put(batch(first, seeds, seconds=seconds))
+    found = ledger.batches(PARENT, **RUN, environment=ENVIRONMENT)
+    assert [(record["first_seed"], record["seeds"], record["seconds"]) for record in found] == [(0, 8, 2), (12, 4, 5)]
+    assert any("are there twice; used once" in line for line in ledger.warnings)
+
+
+# The index
+
+
+def lie(index, statement):
+    with sqlite3.connect(index) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def replace_by_directory(index):
+    index.unlink()
+    index.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "state"),
+    [
+        (lambda index: index.unlink(), "absent"),
+        (lambda index: index.write_bytes(b""), "behind by 4 records"),
+        (lambda index: index.write_bytes(b"no database" * 1000), "unusable|behind by 4 records"),
+        (lambda index: index.write_bytes(index.read_bytes()[:5000]), "unusable|behind by 4 records"),
+        (replace_by_directory, "unusable: unable to open"),
+        (lambda index: lie(index, "DELETE FROM entries WHERE rowid % 2"), "behind by 2 records"),
+        (lambda index: lie(index, "UPDATE entries SET entry = replace(entry, 'max_margin', 'other')"), "behind by 4"),
+        (lambda index: lie(index, "UPDATE entries SET entry = NULL, proof = 7"), "behind by 4 records"),
+        (lambda index: lie(index, "UPDATE entries SET entry = x'ff'"), "behind by 4 records"),
+        (lambda index: lie(index, "UPDATE entries SET entry = CAST(x'ff' AS TEXT)"), "behind by 4 records"),
+        (lambda index: lie(index, "DROP TABLE entries"), "behind by 4 records"),
+        (lambda index: lie(index, "ALTER TABLE entries DROP COLUMN proof"), "unusable|behind by 4 records"),
+    ],
+)
+def test_a_spoiled_index_hides_nothing(ledger, spoil, state):
+    import re
+
+    shas = {ledger.put(batch(first)) for first in (0, 4, 8)} | {ledger.put(verification())}
+    index = ledger.path / "index.sqlite3"
+    assert ledger.health().index == "in step"
+    spoil(index)
+    assert re.match(state, Ledger(ledger.path).health().index)
+    fresh = Ledger(ledger.path)
+    assert first_seeds(fresh) == [0, 4, 8]
+    assert set(fresh.find(idea="max_margin")) == shas
+    assert fresh.warnings == []
+    assert Ledger(ledger.path).health().index == (
+        "in step" if not index.is_dir() else "unusable: unable to open database file"
+    )
+
+
+def test_entries_of_records_that_are_gone_are_ignored(ledger):
+    gone, kept = ledger.put(batch(0)), ledger.put(batch(4))
+    file_of(ledger, gone).unlink()
+    assert Ledger(ledger.path).find() == ledger.find() == [kept]
+    assert first_seeds(ledger) == [4]
+
+
+def test_records_that_others_brought_are_found(ledger, tmp_path):
+    ledger.put(batch(0))
+    elsewhere = Ledger(tmp_path / "elsewhere")
+    sha = elsewhere.put(batch(4))
+    file_of(ledger, sha).parent.mkdir(exist_ok=True)
+    shutil.copy(file_of(elsewhere, sha), file_of(ledger, sha))
+    assert first_seeds(ledger) == [0, 4]
+
+
+def test_a_locked_index_costs_no_evidence(ledger, monkeypatch):
+    ledger.put(batch(0))
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda file, timeout: connect(file, timeout=0.01))
+    other = connect(ledger.path / "index.sqlite3", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        ledger.put(batch(4))
+        fresh = Ledger(ledger.path)
+        assert first_seeds(fresh) == [0, 4]
+        assert fresh.health().index == "unusable: database is locked"
+    finally:
+        other.close()
+    assert first_seeds(Ledger(ledger.path)) == [0, 4]
+    assert ledger.health().index == "in step"
+
+
+# Directories that cannot be written
+
+
+def test_a_file_in_place_of_the_directory(tmp_path):
+    (tmp_path / "ledger").write_text("")
+    ledger = Ledger(tmp_path / "ledger")
+    for attempt in (
+        ledger.ensure_writable,
+        lambda: ledger.put(declaration()),
+        ledger.find,
+        lambda: ledger.resolve("abcd"),
+    ):
+        with pytest.raises(LedgerError, match=r"not a directory: move that file away, or choose .* --ledger"):
+            attempt()
+    health = ledger.health()
+    assert not health.writable
+    assert "move that file away" in health.obstacle
+
+
+@pytest.mark.parametrize(
+    ("code", "function", "remedy"),
+    [
+        (errno.EROFS, "mkdir", "Read-only file system.*choose another place with --ledger"),
+        (errno.EACCES, "mkdir", "Permission denied.*see to its permissions"),
+        (errno.ENOSPC, "fsync", "the disk is full: free some space"),
+        (errno.EDQUOT, "fsync", "the quota is used up"),
+        (errno.ENOSPC, "replace", "the disk is full: free some space"),
+        (errno.EIO, "replace", "Input/output error"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_one_line(ledger, monkeypatch, code, function, remedy):
+    def refuse(*_arguments, **_keywords):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as system:
+        system.setattr(os, function, refuse)
+        for attempt in (ledger.ensure_writable, lambda: ledger.put(declaration())):
+            with pytest.raises(LedgerError, match=remedy) as refusal:
+                attempt()
+            assert "\n" not in str(refusal.value)
+    assert ledger.find() == []
+    assert ledger.health().temporaries == 0
+    assert ledger.get(ledger.put(declaration())) == declaration()
+
+
+def test_a_directory_that_cannot_be_synced_is_still_a_ledger(ledger, monkeypatch):
+    fsync = os.fsync
+
+    def refuse_directories(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse_directories)
+    assert ledger.get(ledger.put(declaration())) == declaration()
+
+
+def test_unreadable_directories_are_no_empty_ledger(ledger, monkeypatch):
+    ledger.put(declaration())
+
+    def refuse(_folder):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(LedgerError, match="cannot be read"):
+        ledger.find()
+    assert "cannot be read" in ledger.health().obstacle
+
+
+# Several processes, and killed ones
+
+
+def run(code, *arguments):
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE)
+
+
+WRITER = """
+import sys
+from idealab.ledger import DECLARATION, Ledger
+ledger = Ledger(sys.argv[1])
+for number in range(200):
+    own = f"{sys.argv[2]} {number}" if number % 4 else number
+    ledger.put({"schema": DECLARATION, "idea": "max_margin", "content": {"number": own}})
+"""
+
+
+def test_two_processes_writing_at_once_lose_nothing(ledger):
+    writers = [run(WRITER, ledger.path, name) for name in ("a", "b")]
+    assert [writer.communicate()[1] for writer in writers] == [b"", b""]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    health = ledger.health()
+    # Every fourth of the 200 is the same record in both: 150 each of their own, and 50 in common.
+    assert (health.objects, health.damaged, health.temporaries) == (350, (), 0)
+    assert len(ledger.find()) == 350
+
+
+KILLED = """
+import os, sys
+from idealab.ledger import DECLARATION, Ledger
+os.replace = lambda *names: os._exit(9)
+Ledger(sys.argv[1]).put({"schema": DECLARATION, "idea": "max_margin", "content": {"number": 0}})
+"""
+
+
+def test_a_process_killed_before_the_rename_leaves_no_record(ledger):
+    process = run(KILLED, ledger.path)
+    process.communicate()
+    assert process.returncode == 9
+    assert ledger.find() == []
+    health = ledger.health()
+    assert (health.objects, health.damaged, health.temporaries) == (0, (), 1)
+    assert ledger.get(ledger.put(declaration())) == declaration()
+
+
+def test_only_old_temporaries_are_cleared_away(ledger):
+    sha = ledger.put(declaration())
+    folder = file_of(ledger, sha).parent
+    old, young = folder / ".0123456789abcdef-77.tmp", folder / ".fedcba9876543210-78.tmp"
+    for file in (old, young):
+        file.write_bytes(b"half a rec")
+    os.utime(old, (time.time() - 2 * 86400,) * 2)
+    assert ledger.health().temporaries == 2
+    ledger.ensure_writable()
+    assert (old.exists(), young.exists(), ledger.find()) == (False, True, [sha])
