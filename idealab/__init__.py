@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         DerivationError as DerivationError,
         IdealabError as IdealabError,
         LedgerError as LedgerError,
+        NothingMatchedError as NothingMatchedError,
         PrinterError as PrinterError,
         UnknownNameError as UnknownNameError,
         UsageError as UsageError,
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     from idealab.registry import ideas as ideas, load as load
     from idealab.symbolic.derivation import Derivation as Derivation
     from idealab.symbolic.prediction import Prediction as Prediction
-    from idealab.verify import Verification as Verification, verify as verify
+    from idealab.verification import Verification as Verification
+    from idealab.verify import verify as verify
 else:
     # The same names again for the running program; tests/test_public_surface.py holds the two lists together.
     _HOME = {
@@ -60,6 +62,7 @@ else:
         "IdealabError": "idealab.errors",
         "LedgerError": "idealab.errors",
         "Named": "idealab.idea",
+        "NothingMatchedError": "idealab.errors",
         "Observation": "idealab.experiment",
         "Prediction": "idealab.symbolic.prediction",
         "PrinterError": "idealab.errors",
@@ -67,7 +70,7 @@ else:
         "Signature": "idealab.idea",
         "UnknownNameError": "idealab.errors",
         "UsageError": "idealab.errors",
-        "Verification": "idealab.verify",
+        "Verification": "idealab.verification",
         "ideas": "idealab.registry",
         "load": "idealab.registry",
         "verify": "idealab.verify",
