@@ -1,23 +1,14 @@
-import errno
 import hashlib
-import os
 import re
 import shutil
 import sqlite3
-import stat
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import idealab
 from idealab.errors import LedgerError, UsageError
 from idealab.ledger import BATCH, DECLARATION, VERIFICATION, Ledger, digest
 
-ROOT = Path(idealab.__file__).parents[1]
 RUN = {"experiment": "idealized", "condition": "kappa=0.3", "master_seed": 0, "precision": "float64"}
 ENVIRONMENT = {"jax": "0.10.2", "devices": ("cpu",)}
 
@@ -299,131 +290,3 @@ def test_a_locked_index_costs_no_evidence(ledger, monkeypatch):
         other.close()
     assert first_seeds(Ledger(ledger.path)) == [0, 4]
     assert ledger.health().index == "in step"
-
-
-# Directories that cannot be written
-
-
-def test_a_file_in_place_of_the_directory(tmp_path):
-    (tmp_path / "ledger").write_text("")
-    ledger = Ledger(tmp_path / "ledger")
-    attempts = (ledger.ensure_writable, lambda: ledger.put(declaration()), ledger.find, lambda: ledger.resolve("abcd"))
-    for attempt in attempts:
-        with pytest.raises(LedgerError, match=r"not a directory: move that file away, or choose .* --ledger"):
-            attempt()
-    health = ledger.health()
-    assert not health.writable
-    assert "move that file away" in health.obstacle
-
-
-@pytest.mark.parametrize(
-    ("code", "function", "remedy"),
-    [
-        (errno.EROFS, "mkdir", "Read-only file system.*choose another place with --ledger"),
-        (errno.EACCES, "mkdir", "Permission denied.*see to its permissions"),
-        (errno.ENOSPC, "fsync", "the disk is full: free some space"),
-        (errno.EDQUOT, "fsync", "the quota is used up"),
-        (errno.ENOSPC, "replace", "the disk is full: free some space"),
-        (errno.EIO, "replace", "Input/output error"),
-    ],
-)
-def test_what_the_system_refuses_is_said_in_one_line(ledger, monkeypatch, code, function, remedy):
-    def refuse(*_arguments, **_keywords):
-        raise OSError(code, os.strerror(code))
-
-    with monkeypatch.context() as system:
-        system.setattr(os, function, refuse)
-        for attempt in (ledger.ensure_writable, lambda: ledger.put(declaration())):
-            with pytest.raises(LedgerError, match=remedy) as refusal:
-                attempt()
-            assert "\n" not in str(refusal.value)
-    assert ledger.find() == []
-    assert ledger.health().temporaries == 0
-    assert ledger.get(ledger.put(declaration())) == declaration()
-
-
-def test_a_directory_that_cannot_be_synced_is_still_a_ledger(ledger, monkeypatch):
-    fsync = os.fsync
-
-    def refuse_directories(handle):
-        if stat.S_ISDIR(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "Invalid argument")
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", refuse_directories)
-    assert ledger.get(ledger.put(declaration())) == declaration()
-
-
-def test_a_place_where_no_ledger_can_be_made(ledger, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda folder, _mode: folder != ledger.path.parent)
-    assert "choose another place" in ledger.health().obstacle
-
-
-def test_unreadable_directories_are_no_empty_ledger(ledger, monkeypatch):
-    ledger.put(declaration())
-
-    def refuse(_folder):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(os, "listdir", refuse)
-    with pytest.raises(LedgerError, match="cannot be read"):
-        ledger.find()
-    assert "cannot be read" in ledger.health().obstacle
-
-
-# Several processes, and killed ones
-
-
-def run(code, *arguments):
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE)
-
-
-WRITER = """
-import sys
-from idealab.ledger import DECLARATION, Ledger
-ledger = Ledger(sys.argv[1])
-for number in range(200):
-    own = f"{sys.argv[2]} {number}" if number % 4 else number
-    ledger.put({"schema": DECLARATION, "idea": "max_margin", "content": {"number": own}})
-"""
-
-
-def test_two_processes_writing_at_once_lose_nothing(ledger):
-    writers = [run(WRITER, ledger.path, name) for name in ("a", "b")]
-    assert [writer.communicate()[1] for writer in writers] == [b"", b""]
-    assert [writer.returncode for writer in writers] == [0, 0]
-    health = ledger.health()
-    # Every fourth of the 200 is the same record in both: 150 each of their own, and 50 in common.
-    assert (health.objects, health.damaged, health.temporaries) == (350, (), 0)
-    assert len(ledger.find()) == 350
-
-
-KILLED = """
-import os, sys
-from idealab.ledger import DECLARATION, Ledger
-os.replace = lambda *names: os._exit(9)
-Ledger(sys.argv[1]).put({"schema": DECLARATION, "idea": "max_margin", "content": {"number": 0}})
-"""
-
-
-def test_a_process_killed_before_the_rename_leaves_no_record(ledger):
-    process = run(KILLED, ledger.path)
-    process.communicate()
-    assert process.returncode == 9
-    assert ledger.find() == []
-    health = ledger.health()
-    assert (health.objects, health.damaged, health.temporaries) == (0, (), 1)
-    assert ledger.get(ledger.put(declaration())) == declaration()
-
-
-def test_only_old_temporaries_are_cleared_away(ledger):
-    sha = ledger.put(declaration())
-    folder = file_of(ledger, sha).parent
-    old, young = folder / ".0123456789abcdef-77.tmp", folder / ".fedcba9876543210-78.tmp"
-    for file in (old, young):
-        file.write_bytes(b"half a rec")
-    long_ago = time.time() - 2 * 86400
-    os.utime(old, (long_ago, long_ago))
-    assert ledger.health().temporaries == 2
-    ledger.ensure_writable()
-    assert (old.exists(), young.exists(), ledger.find()) == (False, True, [sha])
