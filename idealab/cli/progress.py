@@ -1,0 +1,135 @@
+"""What a person sees while a command works: a bar with the time left on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from idealab.cli.console import say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Display
+
+EVERY = 10.0
+"""Seconds between two lines where standard error is no terminal."""
+
+
+@contextmanager
+def watching(what: str) -> Generator[Watcher]:
+    """Show progress under the name ``what`` until the block ends; on a terminal nothing of it is left then."""
+    if not sys.stderr.isatty():
+        yield Watcher(what)
+        return
+    display = _display()
+    if display is None:
+        yield Watcher(what)
+        return
+    with display:
+        yield Bar(what, display)
+
+
+class Watcher:
+    """Progress (`idealab.run.Progress`) as plain lines, at most one every `EVERY` seconds.
+
+    ``blocks`` counts the blocks of seeds that were finished, ``summary`` is how the declaration sums itself up.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what, self.summary = what, ""
+        self.blocks: int = 0
+        self._planned: int = 0
+        self._began = self._said = time.monotonic()
+
+    def stage(self, words: str) -> None:
+        """Name the stage, if it is time for a line."""
+        self._say(words)
+
+    def declared(self, digest: str, summary: str) -> None:
+        """Keep the summary for the report."""
+        self.summary = summary
+        self._say(f"declared {digest[:8]}")
+
+    def planned(self, steps: int) -> None:
+        """Note how many blocks there will be."""
+        self._planned = steps
+
+    def step(self, words: str) -> None:
+        """Count a block."""
+        self.blocks += 1
+        self._say(f"{self.blocks} of {max(self._planned, self.blocks)} blocks of seeds")
+
+    def warn(self, words: str) -> None:
+        """Say it at once."""
+        say(f"warning: {words}")
+
+    def _say(self, words: str) -> None:
+        now = time.monotonic()
+        if now - self._said >= EVERY:
+            self._said = now
+            say(f"{self.what}: {words}, {now - self._began:.0f} s")
+
+
+class Bar(Watcher):
+    """Progress as one line that is drawn again and again."""
+
+    def __init__(self, what: str, display: Display) -> None:
+        super().__init__(what)
+        self._display = display
+        self._task = display.add_task(f"{what}  loading", total=None)
+
+    def stage(self, words: str) -> None:
+        """Name the stage."""
+        self._display.update(self._task, description=f"{self.what}  {words}")
+
+    def declared(self, digest: str, summary: str) -> None:
+        """Show the summary above the bar, and keep it for the report."""
+        self.summary = summary
+        self.stage(f"declared {digest[:8]}")
+
+    def planned(self, steps: int) -> None:
+        """Give the bar its length."""
+        super().planned(steps)
+        self._display.update(self._task, total=max(steps, self.blocks))
+
+    def step(self, words: str) -> None:
+        """Move on by a block."""
+        self.blocks += 1
+        self._display.update(self._task, advance=1, description=f"{self.what}  {words}")
+
+    def warn(self, words: str) -> None:
+        """Say it above the bar."""
+        self._display.console.print(f"warning: {words}", markup=False, highlight=False)
+
+
+def _display() -> Display | None:
+    """Return the bar for this terminal; None where it cannot be drawn again and again."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Times(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            parts = [f"{task.completed:.0f} of {task.total:.0f}"] if task.total else []
+            parts.append(_clock(task.elapsed or 0))
+            if task.total and task.time_remaining is not None:
+                parts.append(f"{_clock(task.time_remaining)} left")
+            return Text(" · ".join(parts), no_wrap=True)
+
+    console = Console(stderr=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return None
+    words = TextColumn(
+        "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    )
+    columns = (SpinnerColumn(style="none"), words, BarColumn(bar_width=20, complete_style="green"), Times())
+    # Standard output may be a file or a pipe: it is never led through the bar's console.
+    return Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False, redirect_stderr=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,150 @@
+"""``idealab verify``: derive, declare, simulate, judge, record, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from idealab.cli.console import draw, say, width, write
+from idealab.cli.exit_code import ExitCode, of_error, of_verdict, worst
+from idealab.cli.parameters import Duration, IdeaName, Setting
+from idealab.cli.progress import watching
+from idealab.errors import IdealabError, NothingMatchedError, UsageError
+
+if TYPE_CHECKING:
+    from idealab.verification import Verification
+
+_LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
+
+
+@click.command("verify", short_help="Derive, simulate, judge, record.")
+@click.argument("ideas", metavar="IDEA...", nargs=-1, type=IdeaName())
+@click.option("--all", "every", is_flag=True, help="Verify every idea there is.")
+@click.option("--seeds", type=click.IntRange(min=4), metavar="N", help="At most so many seeds in a cell, 4 or more.")
+@click.option("--budget", type=Duration(), metavar="TIME", help="Start no new seeds after 90, 90s, 2m or 1h.")
+@click.option("--select", multiple=True, metavar="SIGNATURE", help="Judge only this signature; repeatable.")
+@click.option(
+    "--level",
+    "levels",
+    multiple=True,
+    type=click.Choice([*_LEVELS]),
+    metavar="LEVEL",
+    help="Run only idealized, real or network experiments; repeatable [idealized and real].",
+)
+@click.option(
+    "--set", "settings", multiple=True, type=Setting(), help="Hold a knob at a value, as eta=0.1; repeatable."
+)
+@click.option("--quick", is_flag=True, help="Only the most favourable idealized condition, with at most 8 seeds.")
+@click.option(
+    "--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Source of all randomness."
+)
+@click.option("--ledger", metavar="DIR", help="Where evidence is kept [IDEALAB_LEDGER, or .idealab].")
+@click.option("--no-record", is_flag=True, help="Leave no trace, and go on from nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option(
+    "--junit-xml", type=click.Path(dir_okay=False, path_type=Path), help="Write JUnit XML for a build server."
+)
+def command(
+    ideas: Sequence[str],
+    every: bool,
+    as_json: bool,
+    junit_xml: Path | None,
+    no_record: bool,
+    levels: Sequence[str],
+    **options: Any,
+) -> ExitCode:
+    """Derive what an idea predicts, simulate, judge, and record the verdict.
+
+    Exit codes: 0 supported (all ideas asked for), 1 refuted, 2 usage, 3 internal error, 4 inconclusive or partial,
+    5 nothing matched, 130 interrupted.
+    """
+    names = _asked(ideas, every)
+    options["settings"] = _unambiguous(options["settings"])
+    options["levels"] = tuple(_LEVELS[level] for level in levels)
+    if junit_xml is not None and not junit_xml.absolute().parent.is_dir():
+        raise UsageError(f"--junit-xml={str(junit_xml)!r}: there is no folder {str(junit_xml.parent)!r}; make it first")
+    results: list[Verification] = []
+    codes: list[ExitCode] = []
+    for name in names:
+        try:
+            result, declared = _verify(name, {**options, "record": not no_record})
+        except _Interrupted:
+            return ExitCode.INTERRUPTED
+        except IdealabError as error:
+            if len(names) == 1:
+                raise
+            say(f"error: {name}: {error}")  # the other ideas are verified all the same
+            codes.append(of_error(error))
+            continue
+        results.append(result)
+        codes.append(of_verdict(result.verdict))
+        if not as_json:
+            _draw(result, declared, first=len(results) == 1)
+    _write(results, as_json, junit_xml)
+    return worst(codes)
+
+
+class _Interrupted(Exception):
+    """Ctrl-C; what could be said about it has been said."""
+
+
+def _asked(names: Sequence[str], every: bool) -> tuple[str, ...]:
+    from idealab.registry import ideas
+
+    if every and names:
+        raise UsageError("name ideas or give --all, not both")
+    if not every and not names:
+        raise UsageError(f"name an idea, or give --all; known: {', '.join(ideas()) or 'none'}")
+    if every and not ideas():
+        raise NothingMatchedError("--all matches nothing: there are no ideas")
+    return tuple(dict.fromkeys(names or ideas()))
+
+
+def _unambiguous(settings: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    chosen: dict[str, Any] = {}
+    for name, value in settings:
+        if chosen.setdefault(name, value) != value:
+            raise UsageError(f"--set gives {name} twice, as {chosen[name]!r} and as {value!r}; give it once")
+    return chosen
+
+
+def _verify(name: str, options: Mapping[str, Any]) -> tuple[Verification, str]:
+    """Run the pipeline under a progress bar; returns the verification and how its declaration sums itself up."""
+    with watching(name) as progress:
+        try:
+            from idealab.verify import verify
+
+            return verify(name, progress=progress, **options), progress.summary
+        except KeyboardInterrupt:
+            blocks = progress.blocks
+    kept = f"{blocks} {'block' if blocks == 1 else 'blocks'} of seeds {'is' if blocks == 1 else 'are'} in the ledger"
+    if not options["record"]:
+        say("interrupted; nothing was recorded")
+    else:
+        say(f"interrupted; {kept}; run the same command to go on")
+    raise _Interrupted
+
+
+def _draw(result: Verification, declared: str, first: bool) -> None:
+    from idealab.report.terminal import verification
+
+    if not first:
+        write("")
+    draw(verification(result, width(), declared))
+
+
+def _write(results: Sequence[Verification], as_json: bool, junit_xml: Path | None) -> None:
+    if as_json and results:
+        from idealab.report.document import verifications
+
+        write(verifications(results))
+    if junit_xml is not None:
+        from idealab.report.junit import junit
+
+        try:
+            junit_xml.write_bytes(junit(results))
+        except OSError as error:
+            raise UsageError(f"--junit-xml={str(junit_xml)!r} cannot be written: {error.strerror or error}") from error

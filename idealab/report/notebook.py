@@ -1,0 +1,93 @@
+"""A verification as a table in a notebook, and in the paper that is made from it."""
+
+from __future__ import annotations
+
+from html import escape as html
+from typing import TYPE_CHECKING
+
+from idealab.report import number
+from idealab.report.latex import escape
+
+if TYPE_CHECKING:
+    from idealab.verification import SignatureResult, Verification
+
+_HEADER = ("experiment", "signature", "verdict", "predicted", "measured", "tolerance", "evidence", "seeds")
+_RIGHT = ("evidence", "seeds")
+_CONCLUSION = {
+    "supported": "Supported",
+    "refuted": "Refuted",
+    "partial": "Partially supported",
+    "inconclusive": "Inconclusive",
+}
+
+
+def verification_html(result: Verification) -> str:
+    """Write a small table that brings its own style, takes the notebook's colours, and escapes all that it is given."""
+    head = "".join(_cell("th", name, name) for name in _HEADER)
+    body = "".join(
+        "<tr>" + "".join(_cell("td", text, name) for name, text in zip(_HEADER, _row(s), strict=True)) + "</tr>"
+        for s in result.signatures
+    )
+    controls = "".join(
+        f"<li>without {html(c.assumption)} ({html(c.experiment)}): should be {_words(c.expected)}, "
+        f"was {_words(c.seen)}{'' if c.ok else ' &ndash; <b>not ok</b>'}</li>"
+        for c in result.controls
+    )
+    remarks = "".join(f"<li>{html(words)}</li>" for words in (*result.gates, *result.remarks))
+    return (
+        f"<div><p><b>{html(result.idea)}</b> {html(result.statement)}</p><p><b>{html(_sentence(result))}</b></p>"
+        f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        + (
+            f"<details><summary>{len(result.controls)} controls</summary><ul>{controls}</ul></details>"
+            if controls
+            else ""
+        )
+        + (f"<ul>{remarks}</ul>" if remarks else "")
+        + f"<p>{html(_provenance(result))}</p></div>"
+    )
+
+
+def verification_latex(result: Verification) -> str:
+    """Write a ``tabular`` that needs no package, and the verdict below it."""
+    columns = "".join("r" if name in _RIGHT else "l" for name in _HEADER)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\hline", " & ".join(_HEADER) + r" \\", r"\hline"]
+    lines += [" & ".join(escape(text) for text in _row(signature)) + r" \\" for signature in result.signatures]
+    evidence = f"Evidence $10^{{{escape(number.evidence(result.evidence_log10)).replace('$', '')}}}$."
+    return "\n".join([*lines, r"\hline", r"\end{tabular}", "", rf"{escape(_verdict(result))} {evidence}"])
+
+
+def _row(signature: SignatureResult) -> tuple[str, ...]:
+    cell = signature.weakest
+    return (
+        signature.experiment,
+        signature.name,
+        signature.verdict,
+        f"{signature.formula} = {number.show(cell.predicted)}",
+        number.with_error(cell.measured, cell.standard_error),
+        number.show(cell.tolerance, 2),
+        number.evidence(signature.evidence_log10),
+        str(signature.seeds),
+    )
+
+
+def _cell(tag: str, text: str, column: str) -> str:
+    side = "right" if column in _RIGHT else "left"
+    return f'<{tag} style="text-align:{side};padding:2px 8px">{html(text)}</{tag}>'
+
+
+def _words(seen: str) -> str:
+    return {"breaks": "broken", "does_not_matter": "the same"}.get(seen, seen)
+
+
+def _verdict(result: Verification) -> str:
+    return _CONCLUSION[result.verdict] + (f", {result.scope}" if result.scope else "") + "."
+
+
+def _sentence(result: Verification) -> str:
+    return f"{_verdict(result)} Evidence 10^{number.evidence(result.evidence_log10)}."
+
+
+def _provenance(result: Verification) -> str:
+    cost = f"{number.duration(result.cost.seconds)}, {number.count(result.cost.seeds, 'seed')}"
+    record = f"record {result.record[:8]}" if result.record else "not recorded"
+    return f"declared {result.declaration[:8]} before the first run; {cost}; {record}"

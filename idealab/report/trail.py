@@ -1,0 +1,87 @@
+"""A derivation, step by step: for a terminal, for a paper, for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from idealab.report.formula import equation, latex as formula_latex
+from idealab.report.latex import escape
+from idealab.report.table import paragraph
+
+if TYPE_CHECKING:
+    from idealab.symbolic.derivation import Derivation, Step
+
+SCHEMA = "idealab/derivation/1"
+_PROSE = 100
+
+
+def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
+    """Draw derivations for a terminal."""
+    for i, derivation in enumerate(derivations):
+        if i:
+            yield Text()
+        yield Text.assemble((derivation.name, "bold"), f"   {derivation.known}")
+        yield from paragraph(derivation.statement, min(width, _PROSE))
+        for j, step in enumerate(derivation.steps, start=1):
+            yield Text()
+            yield from paragraph(step.words, min(width, _PROSE), first=f"{j:3}. ")
+            yield from equation(step.equation, width, indent=9)
+            yield from paragraph(_how(step), min(width, _PROSE), first=" " * 5, indent=" " * 7, style="dim")
+
+
+def latex(derivations: Sequence[Derivation]) -> str:
+    """Write derivations as a LaTeX fragment: numbered equations, each with a label and how it is known (amsmath)."""
+    lines: list[str] = []
+    for derivation in derivations:
+        lines.append(rf"\paragraph{{{escape(derivation.name)}}} {escape(derivation.statement)}")
+        for step in derivation.steps:
+            lines += [
+                rf"{escape(step.words)} ({escape(_how(step))}):",
+                r"\begin{equation}",
+                rf"\label{{eq:{derivation.name}:{step.name}}}",
+                formula_latex(step.equation),
+                r"\end{equation}",
+            ]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def as_dict(idea: str, derivations: Sequence[Derivation]) -> dict[str, Any]:
+    """Return the document that ``derive --format json`` prints; formulas are text to read, not to evaluate."""
+    return {
+        "schema": SCHEMA,
+        "idea": idea,
+        "derivations": [
+            {
+                "name": derivation.name,
+                "statement": derivation.statement,
+                "known": derivation.known,
+                "steps": [_step(derivation, step) for step in derivation.steps],
+            }
+            for derivation in derivations
+        ],
+    }
+
+
+def _step(derivation: Derivation, step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "words": step.words,
+        "equation": str(step.equation),
+        "latex": formula_latex(step.equation),
+        "kind": step.kind,
+        "how": step.how,
+        "known": derivation.how_known(step.name),
+        "uses": [*step.uses],
+        "reference": None if step.reference is None else str(step.reference),
+    }
+
+
+def _how(step: Step) -> str:
+    if step.kind == "given":
+        return f"{step.name}: given"
+    uses = f", from {', '.join(step.uses)}" if step.uses else ""
+    return f"{step.name}: {step.kind}{uses}; {step.how}"
