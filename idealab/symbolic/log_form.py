@@ -2,8 +2,9 @@
 
 Every part that grows or shrinks with the symbol is written as r*exp(X), with r and X of ordinary size. Logarithms,
 powers, products and Lambert's W then act on X, and only what truly is as large as exp(X) is formed as such. The
-identities used hold for every positive value of the symbol, whatever the signs of the others, so no assumption is needed;
-with positive terms a sum needs no scaling (log-add-exp) and Lambert's W no exponential, so it pays to declare positivity.
+identities used hold for every positive value of the symbol, whatever the signs of the others, so no assumption is
+needed; with positive terms a sum needs no scaling (log-add-exp) and Lambert's W no exponential, so it pays to declare
+positivity.
 
 What stays as it is: a difference of two terms that each overflow, outside of any product, power or logarithm (inf - inf
 is NaN, never a wrong number), and the exponential of the symbol within a logarithm, such as log(log(1 + exp(t))).

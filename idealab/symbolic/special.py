@@ -49,6 +49,7 @@ def _improve(w: Array, residual: Array) -> Array:
 
 
 @jax.custom_jvp
+@jax.jit
 def lambertw(x: ArrayLike) -> Array:
     """Principal branch of Lambert's W: the w >= -1 with w exp(w) = x.
 
@@ -98,6 +99,7 @@ def _lambertw_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 
 @jax.custom_jvp
+@jax.jit
 def lambertw_exp(x: ArrayLike) -> Array:
     """W(exp(x)), the w > 0 with w + log(w) = x, also where exp(x) overflows.
 
