@@ -127,7 +127,11 @@ class Assessment:
         return [cell for task in question.tasks for cell in compare(question.signature, task, rival)]
 
     def _judge(self, question: Question, cells: Sequence[Comparison]) -> list[Decision]:
-        decisions = judge_cells([cell.deviations for cell in cells], self.rules[question.experiment.name])
+        decisions = judge_cells(
+            [cell.deviations for cell in cells],
+            self.rules[question.experiment.name],
+            question.signature.criterion.estimand,
+        )
         return [
             replace(decision, verdict="undecided", note=_FROZEN) if cell.frozen else decision
             for cell, decision in zip(cells, decisions, strict=True)

@@ -54,6 +54,7 @@ def _signature(signature: Signature) -> dict[str, Any]:
         "known": signature.known,
         "criterion": {
             "kind": type(signature.criterion).__name__,
+            "estimand": signature.criterion.estimand,
             "rtol": _formula(relative),
             "atol": _formula(absolute),
             "reason": signature.reason,

@@ -10,7 +10,14 @@ from typing import Literal
 import numpy as np
 
 from idealab.errors import DeclarationError
-from idealab.judge.evidence import LOOKS, Floats, band_evidence, present_threshold, skewness
+from idealab.judge.evidence import (
+    LOOKS,
+    Floats,
+    band_evidence,
+    median_band_evidence,
+    present_threshold,
+    skewness,
+)
 
 CellVerdict = Literal["present", "absent", "undecided"]
 SignatureVerdict = Literal["present", "absent", "partial", "inconclusive"]
@@ -74,7 +81,7 @@ class Decision:
     note: str = ""
 
 
-def judge_cells(cells: Sequence[Floats], rules: Rules) -> list[Decision]:
+def judge_cells(cells: Sequence[Floats], rules: Rules, estimand: str = "mean") -> list[Decision]:
     """Decide the cells of one signature from the unit deviations recorded so far.
 
     Cells are looked at after the declared numbers of seeds, with running maxima of the evidence; the first decision of
@@ -87,29 +94,33 @@ def judge_cells(cells: Sequence[Floats], rules: Rules) -> list[Decision]:
         was not finite, NaN for a prediction that was not.
     rules
         Cap, number of cells, alpha.
+    estimand
+        ``"mean"`` or ``"median"`` over seeds; the median needs no guard against skew.
 
     Returns
     -------
     list of Decision
         In the order of the cells.
     """
-    judged = [_Cell(cell) for cell in cells]
+    judged = [_Cell(cell, estimand) for cell in cells]
     for look in rules.looks:
         open_cells = [cell for cell in judged if cell.decision is None and len(cell.deviations) >= look]
         if not open_cells:
             continue
         finite = [cell.deviations[:look] for cell in judged if len(cell.deviations) >= look]
         skew = float(np.mean([skewness(x[x < OFF_SCALE]) for x in finite])) if look >= 8 else 0.0
+        present = present_threshold(look, rules.max_seeds, rules.alpha, skew) if estimand == "mean" else 1 / rules.alpha
         for cell in open_cells:
-            cell.look(look, present_threshold(look, rules.max_seeds, rules.alpha, skew), rules.absent_threshold)
+            cell.look(look, present, rules.absent_threshold)
     return [cell.result() for cell in judged]
 
 
 class _Cell:
     """One cell while it is looked at."""
 
-    def __init__(self, deviations: Floats) -> None:
-        self.deviations, self.decision = deviations, None
+    def __init__(self, deviations: Floats, estimand: str) -> None:
+        self.deviations = deviations
+        self.evidence = median_band_evidence if estimand == "median" else band_evidence
         self.best = np.full(4, -np.inf)
         self.decision: Decision | None = None
         if np.isnan(deviations).any():
@@ -118,7 +129,7 @@ class _Cell:
             )
 
     def look(self, seeds: int, present: float, absent: float) -> None:
-        self.best = np.maximum(self.best, band_evidence(self.deviations[:seeds]))
+        self.best = np.maximum(self.best, self.evidence(self.deviations[:seeds]))
         if min(self.best[:2]) >= math.log(present):
             self.decision = self._say("present", seeds)
         elif max(self.best[2:]) >= math.log(absent):

@@ -13,6 +13,7 @@ from idealab.judge.evidence import (
     EFFECT_SCALES,
     LOOKS,
     band_evidence,
+    log_evidence_majority,
     log_evidence_positive,
     present_threshold,
     skewness,
@@ -48,7 +49,10 @@ def test_agrees_with_integrating_the_t_likelihood_over_the_prior():
     scales = np.sqrt(EFFECT_SCALES)
     integrals = [
         quad(
-            lambda d: nct.pdf(statistic, n - 1, d * math.sqrt(n)) * norm.pdf(d, scale=s), -12 * s, 12 * s, points=[0, 1]
+            lambda d, s=s: nct.pdf(statistic, n - 1, d * math.sqrt(n)) * norm.pdf(d, scale=s),
+            -12 * s,
+            12 * s,
+            points=[0, 1],
         )[0]
         for s in scales[:2]
     ]
@@ -107,6 +111,12 @@ def test_reflection_swaps_the_edges_of_the_band(values):
 def test_order_of_the_seeds_does_not_matter_at_a_look(values, seed):
     shuffled = np.random.default_rng(seed).permutation(values)
     assert band_evidence(shuffled) == pytest.approx(band_evidence(np.array(values)), rel=1e-7, abs=1e-7)
+
+
+def test_majority_evidence_is_the_integral_of_the_coin_over_its_prior():
+    for hits, n in ((7, 7), (11, 12), (0, 5)):
+        integral = quad(lambda p, hits=hits, n=n: 2 * 2**n * p**hits * (1 - p) ** (n - hits), 0.5, 1)[0]
+        assert math.exp(log_evidence_majority(hits, n)) == pytest.approx(integral, rel=1e-9)
 
 
 def test_skewness_is_the_bias_corrected_one():

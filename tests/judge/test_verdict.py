@@ -65,6 +65,21 @@ def test_three_seeds_decide_nothing():
     assert decision.verdict == "undecided"
 
 
+def test_the_median_ignores_a_few_seeds_that_are_thrown_far_off():
+    seeds = _seeds(0.1, 0.1)
+    seeds[[3, 9, 20]] = 40.0, 300.0, OFF_SCALE
+    (mean,), (median,) = judge_cells([seeds], RULES), judge_cells([seeds], RULES, "median")
+    assert mean.verdict != "present"
+    assert (median.verdict, median.seeds) == ("present", 16)
+    assert judge_cells([_seeds(1.5, 0.3)], RULES, "median")[0].verdict == "absent"
+
+
+def test_a_median_at_the_edge_of_the_band_is_seldom_called_present():
+    draws = [np.random.default_rng(s).lognormal(0, 2, 64) for s in range(300)]  # median one, mean 7
+    verdicts = [judge_cells([draw], RULES, "median")[0].verdict for draw in draws]
+    assert verdicts.count("present") <= 300 * 0.088
+
+
 def test_strong_skew_forbids_present_where_symmetric_seeds_would_get_it():
     draw = np.random.default_rng(5).lognormal(0, 1.5, 64)
     skewed = 0.9 * draw / draw.mean()

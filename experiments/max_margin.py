@@ -1,0 +1,446 @@
+"""Where gradient descent on separable data goes: on planted data, on random data, and on real data.
+
+All experiments look at a path in one way (`_looks`): they report what it shows (loss, margins, slopes) and the instance
+parameters of the data (margin, dual weights, spectrum), and know no formula for how the two hang together.
+
+- *planted*: data whose hard-margin solution is known by construction, followed in log time to t = 10^300.
+- *rates*: the same with slow modes, so that the approach to the limit can be measured.
+- *descent*: the same by plain steps to t = 10^6; takes away the assumptions that change what descent itself does.
+- *long descent*: tiny data to t = 10^7, where float32 can no longer add a step.
+- *random*, *digits*, *breast cancer*: data that nobody planted, followed to t = e^(10^6).
+
+Labels are folded into x. The loss is the sum over samples. Axes: t = recorded times, n = samples, d = features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.scipy.special import logsumexp
+
+from idealab.experiment import Condition, Experiment, Observation, Range
+from idealab.simulate import (
+    LOGISTIC,
+    SQUARED,
+    HardMargin,
+    MarginLoss,
+    breast_cancer,
+    descend,
+    digits,
+    hard_margin,
+    log_time_flow,
+    margin_gradient,
+    planted,
+    polynomial,
+    random_separable,
+    spectrum,
+)
+
+Checkpoints = Mapping[str, tuple[str, tuple[float, ...]]]
+
+DECADE = math.log(10)
+"""One decade of time, in log time."""
+
+LIMITS = ("loss_times_time", "projection_excess", "support_excess", "residual", "relative_gap", "far_relative_gap")
+"""Observables of the limit, in the order in which they are recorded; the rest are slopes of the approach to it."""
+
+SLOPES = ("shape_slope", "divergence_slope")
+
+
+def at_decades(*decades: float) -> tuple[str, tuple[float, ...]]:
+    """Checkpoints at t = 10^decades."""
+    return "log_t", tuple(decade * DECADE for decade in decades)
+
+
+# --- How a path is looked at ------------------------------------------------------------------------------------------
+
+
+def _looks(
+    w: Array,
+    x: Array,
+    solution: HardMargin,
+    log_times: Array,
+    size: int,
+    loss: MarginLoss = LOGISTIC,
+    log_c: Array | float = 0.0,
+) -> dict[str, Array]:
+    """What the weights w (t, d) at ``log_times`` (t,) show, and what the data are.
+
+    Vectors over support vectors have ``size`` entries, the heaviest first. Their padding has weight one, which carries
+    no entropy, and shows zero; if there are more support vectors than that, everything is NaN. ``log_c`` are the
+    logarithms of sample weights.
+    """
+    # Margins first: the loss and all that follows come from them in the log domain.
+    u = w @ x.T
+    log_loss = logsumexp(loss.log_value(u) + log_c, axis=1)
+    log_q = log_c - u - logsumexp(log_c - u, axis=1, keepdims=True)
+    dual, index = jax.lax.top_k(solution.dual, size)
+    inside = dual > 0
+    complete = jnp.where(jnp.sum(solution.dual > 0) > size, jnp.nan, 1.0)
+    separator, margin = solution.separator, solution.margin
+    along = margin**2 * (w @ separator)
+    rows = jnp.where(inside[:, None], x[index], 0.0)
+    inverse = complete * jnp.linalg.pinv(rows)
+    excess = jnp.where(inside, u[:, index] + log_loss[:, None], 0.0)
+    rates = spectrum(x, solution)
+    return {
+        "gamma": margin,
+        "p": complete * jnp.where(inside, margin**2 * dual, 1.0),
+        "p_max": jnp.max(margin**2 * dual),
+        "theta": jnp.minimum(solution.theta, 1e3),  # no sample off the support: as good as infinity
+        "lambda_min": jnp.minimum(jnp.min(jnp.where(rates > 0, rates, jnp.inf)), 1e3),
+        "R": jnp.linalg.norm(w[-1] - along[-1] * separator),
+        "pinv": inverse,
+        "log_t_loss": log_times + log_loss,
+        "separator_projection": along,
+        "projection_excess": along + log_loss,
+        "support_excess": excess,
+        "residual": (w @ rows.T) @ inverse.T - jnp.outer(log_times, separator),
+        "relative_gap": 1.0 - jnp.min(u, axis=1) / jnp.linalg.norm(w, axis=1) / margin,
+        "weights": w,
+        # How far the shape is from where it ends: blind to what the theory says it ends at.
+        "shape_distance": jnp.max(jnp.abs(excess - excess[-1]), axis=1),
+        "divergence": jnp.sum(jnp.exp(log_q[-1]) * (log_q[-1] - log_q), axis=1),
+    }
+
+
+_PARAMETERS = ("gamma", "p", "p_max", "theta", "lambda_min", "R", "pinv")
+_RECORDED_AS = {"loss_times_time": "log_t_loss", "far_relative_gap": "relative_gap"}
+
+
+def _observation(
+    looks: Mapping[str, Array],
+    log_times: tuple[float, ...],
+    checkpoints: Checkpoints,
+    evaluations: Array | float,
+    **more: Array,
+) -> Observation:
+    """Keep what is recorded where, and the slopes of the approach; ``more`` are further parameters."""
+    observables: dict[str, Array] = {}
+    for name, (_, values) in checkpoints.items():
+        rows = np.array([log_times.index(value) for value in values])
+        observables[name] = looks[_RECORDED_AS.get(name, name)][rows]
+    observables["loss_times_time"] = jnp.exp(observables["loss_times_time"])
+    times = jnp.asarray(log_times)
+    observables["shape_slope"] = _slope(times, looks["shape_distance"], 1e-6, 1e-3)
+    observables["divergence_slope"] = _slope(times, looks["divergence"], 1e-9, 1e-5)
+    parameters = {name: looks[name] for name in _PARAMETERS} | more
+    return Observation({**parameters, "gradient_evaluations": jnp.asarray(evaluations, float)}, observables)
+
+
+def _slope(log_times: Array, distance: Array, low: float, high: float) -> Array:
+    """Log-log slope of a decaying distance while it lies between two levels: late enough to be straight, early enough
+    to stand clear of rounding. NaN where fewer than three recorded times fall in between.
+    """
+    inside = ((distance > low) & (distance < high)).astype(distance.dtype)
+    count = jnp.sum(inside)
+    centred = inside * (log_times - jnp.sum(inside * log_times) / jnp.maximum(count, 1.0))
+    logs = jnp.log(jnp.where(inside > 0, distance, 1.0))
+    return jnp.where(count >= 3, jnp.sum(centred * logs) / jnp.sum(centred**2), jnp.nan)
+
+
+def _union(checkpoints: Checkpoints, *others: float) -> tuple[float, ...]:
+    """All log times that have to be recorded, in order."""
+    return tuple(sorted({value for _, values in checkpoints.values() for value in values} | set(others)))
+
+
+def _stable(draw: Callable[[Array, Condition], Array]) -> Callable[[Condition], Range]:
+    """The learning rates at which descent on the logistic loss is stable: below 2/(largest curvature) = 8/sigma_1^2."""
+
+    @jax.jit
+    def largest(condition: Condition) -> Array:
+        norms = jax.vmap(lambda key: jnp.linalg.norm(draw(key, condition), 2))(jax.random.split(jax.random.key(0), 64))
+        return jnp.max(norms)
+
+    def bound(condition: Condition) -> Range:
+        data = condition.data() if callable(condition.data) else condition.data
+        high = 8 / float(largest(Condition(condition.settings, data=data))) ** 2
+        return Range(0.0, high, "past 8/sigma_1(x)^2 descent on the logistic loss is not stable (largest of 64 draws)")
+
+    return bound
+
+
+# --- Planted data -----------------------------------------------------------------------------------------------------
+
+SUPPORT, OTHERS, DIMENSION = 4, 5, 5
+"""Sizes of planted data: one direction is left that no support vector reaches, where the start must show."""
+
+
+def draw_planted(key: Array, condition: Condition) -> tuple[Array, HardMargin, Array]:
+    """Data x (n, d), its solution and a start w0 (d,): the margin is the setting up to a random factor, all else is redrawn."""
+    key_data, key_margin, key_start = jax.random.split(key, 3)
+    x, solution = planted(
+        key_data,
+        support=SUPPORT,
+        others=OTHERS,
+        dimension=DIMENSION,
+        margin=condition["gamma"] * jax.random.uniform(key_margin, minval=0.9, maxval=1.1),
+        rates=condition["lambda_min"] * jnp.array([1.0, 1.7, 2.6]),
+        theta=condition["theta"],
+    )
+    # Turned into its own principal axes, the data have uncorrelated features: a basis as special as there is.
+    axes = jnp.where(condition["turned"] > 0, jnp.linalg.svd(x, full_matrices=True)[2].T, jnp.eye(DIMENSION))
+    solution = solution._replace(separator=solution.separator @ axes)
+    return x @ axes, solution, condition["start"] * jax.random.normal(key_start, (DIMENSION,))
+
+
+def _planted_condition(gamma: float, eta: float, lambda_min: float, theta: float) -> Condition:
+    label = f"lambda={lambda_min:g}, theta={theta:g}, gamma={gamma:g}, eta={eta:g}"
+    knobs = {"gamma": gamma, "eta": eta, "lambda_min": lambda_min, "theta": theta}
+    return Condition({**knobs, "start": 0.3, "turned": 0.0, "data": "planted"}, label)
+
+
+PLANTED_CHECKPOINTS: Checkpoints = dict(
+    zip(LIMITS, (at_decades(6, 4), *3 * [at_decades(30, 6)], at_decades(100, 6), at_decades(300, 100)), strict=True)
+)
+RATES_LOG_TIMES = (*(float(power) * DECADE for power in np.linspace(4, 40, 73)), 300 * DECADE)
+
+
+def _follow_planted(
+    key: Array, condition: Condition, log_times: tuple[float, ...], checkpoints: Checkpoints
+) -> Observation:
+    x, solution, w0 = draw_planted(key, condition)
+    size = SUPPORT
+    if condition["data"] == "random":
+        x = random_separable(key, 64, 16)
+        solution, w0, size = hard_margin(x), jnp.zeros(16), 17
+    path = log_time_flow(x, condition["eta"], jnp.asarray(log_times), w0=w0)
+    looks = _looks(path.weights, x, solution, path.log_times, size)
+    return _observation(looks, log_times, checkpoints, 1000 + 8 * path.steps)
+
+
+def observe_planted(key: Array, condition: Condition) -> Observation:
+    """Planted data in log time, to t = 10^300."""
+    return _follow_planted(key, condition, _union(PLANTED_CHECKPOINTS), PLANTED_CHECKPOINTS)
+
+
+def observe_rates(key: Array, condition: Condition) -> Observation:
+    """Planted data with slow modes in log time: how the limit is approached."""
+    return _follow_planted(key, condition, RATES_LOG_TIMES, {"loss_times_time": ("log_t", RATES_LOG_TIMES[-1:])})
+
+
+_PLANTED_RANGES = {
+    "gamma": Range(0.0, math.inf, "a margin is positive"),
+    "lambda_min": Range(0.0, math.inf, "rates are positive"),
+    "theta": Range(1.0, math.inf, "samples off the support have margin above 1 in units of gamma"),
+    "eta": _stable(lambda key, condition: draw_planted(key, condition)[0]),
+}
+_PLANTED = (
+    _planted_condition(gamma=0.7, eta=0.12, lambda_min=2.1, theta=3.1),
+    _planted_condition(gamma=0.5, eta=0.3, lambda_min=1.7, theta=2.7),
+    _planted_condition(gamma=1.4, eta=0.035, lambda_min=1.4, theta=2.4),
+    _planted_condition(gamma=0.3, eta=0.7, lambda_min=1.2, theta=2.2),
+)
+
+planted_data = Experiment(
+    name="planted",
+    statement="data with a planted hard-margin solution, followed in log time to t = 10^300",
+    level="idealized",
+    observe=observe_planted,
+    observables=LIMITS,
+    conditions=_PLANTED,
+    checkpoints=PLANTED_CHECKPOINTS,
+    toggles={
+        "start": _PLANTED[0].but("a start five times as far", start=1.5),
+        "rotation": _PLANTED[0].but("principal axes", turned=1.0),
+        "step_size": _PLANTED[0].but("a step a third as large", eta=0.04),
+        "mixing": _PLANTED[0].but("random data, n=64, d=16", data="random", eta=0.02),
+    },
+    ranges=_PLANTED_RANGES,
+)
+
+rates = Experiment(
+    name="rates",
+    statement="planted data with slow modes, in log time: the slopes with which the limit is approached",
+    level="idealized",
+    observe=observe_rates,
+    observables=SLOPES,
+    conditions=(
+        _planted_condition(gamma=0.7, eta=0.12, lambda_min=0.3, theta=2.7),
+        _planted_condition(gamma=0.5, eta=0.3, lambda_min=0.4, theta=2.6),
+        _planted_condition(gamma=0.6, eta=0.2, lambda_min=0.5, theta=2.8),
+        _planted_condition(gamma=0.8, eta=0.1, lambda_min=1.7, theta=1.4),
+    ),
+    ranges=_PLANTED_RANGES,
+)
+
+# --- Plain descent, and what changes it -------------------------------------------------------------------------------
+
+DESCENT_CHECKPOINTS: Checkpoints = {
+    name: at_decades(6, 4)
+    for name in ("loss_times_time", "projection_excess", "relative_gap", "separator_projection", "weights")
+}
+LONG_CHECKPOINTS: Checkpoints = {"loss_times_time": at_decades(7)}
+_LOSSES: Mapping[str, Callable[[Condition], MarginLoss]] = {
+    "logistic": lambda condition: LOGISTIC,
+    "polynomial": lambda condition: polynomial(condition["b"]),
+    "squared": lambda condition: SQUARED,
+}
+
+
+def observe_descent(key: Array, condition: Condition) -> Observation:
+    """Planted data by plain descent to t = 10^6, with whatever the condition changes in the model."""
+    x, solution, w0 = draw_planted(key, condition)
+    if condition["data"] == "two orthogonal points":
+        x, w0 = jnp.diag(jnp.array([1.0, 3.0])), jnp.abs(w0[:2])
+        solution = hard_margin(x)
+    if condition["data"] == "one sample flipped":
+        x = jnp.concatenate([x, -0.5 * x[:1]])
+        solution = solution._replace(dual=jnp.append(solution.dual, 0.0))
+    log_c = condition["reweighting"] * jax.random.normal(jax.random.fold_in(key, 1), (x.shape[0],))
+    loss = _LOSSES[condition["loss"]](condition)
+    gradient = margin_gradient(loss, x, jnp.exp(log_c), condition["weight_decay"])
+    log_times = _union(DESCENT_CHECKPOINTS)
+    times = tuple(round(math.exp(s)) for s in log_times)
+    w = descend(gradient, w0, condition["eta"], times)
+    looks = _looks(
+        w,
+        x,
+        solution,
+        jnp.asarray(log_times),
+        min(SUPPORT, x.shape[0]),
+        LOGISTIC if loss.name == "squared" else loss,
+        log_c,
+    )
+    return _observation(looks, log_times, DESCENT_CHECKPOINTS, times[-1], pseudo_inverse=jnp.linalg.pinv(x))
+
+
+def observe_long_descent(key: Array, condition: Condition) -> Observation:
+    """Two support vectors in the plane by plain descent to t = 10^7, in the precision that the condition names."""
+    key_data, key_margin = jax.random.split(key)
+    margin = condition["gamma"] * jax.random.uniform(key_margin, minval=0.9, maxval=1.1)
+    rates = condition["lambda_min"] * jnp.ones(1)
+    x, solution = planted(
+        key_data, support=2, others=1, dimension=2, margin=margin, rates=rates, theta=condition["theta"]
+    )
+    log_times = _union(LONG_CHECKPOINTS)
+    times = tuple(round(math.exp(s)) for s in log_times)
+    start = x.astype(condition["precision"])
+    w = descend(
+        margin_gradient(LOGISTIC, start), jnp.zeros(2, start.dtype), condition["eta"].astype(start.dtype), times
+    )
+    looks = _looks(w.astype(x.dtype), x, solution, jnp.asarray(log_times), 2)
+    return _observation(looks, log_times, LONG_CHECKPOINTS, times[-1])
+
+
+def _descent_condition(condition: Condition) -> Condition:
+    model = {"loss": "logistic", "reweighting": 0.0, "weight_decay": 0.0}
+    return condition.but(str(condition), **model)
+
+
+_DESCENT = tuple(_descent_condition(condition) for condition in _PLANTED[:2])
+_TINY = Condition(
+    {"gamma": 0.8, "eta": 0.6, "lambda_min": 1.9, "theta": 2.9, "precision": "float64"}, "two support vectors"
+)
+
+descent = Experiment(
+    name="descent",
+    statement="planted data by plain descent to t = 10^6",
+    level="idealized",
+    observe=observe_descent,
+    observables=("loss_times_time", "projection_excess", "relative_gap"),
+    conditions=_DESCENT,
+    checkpoints=DESCENT_CHECKPOINTS,
+    toggles={
+        "exponential_tail": _DESCENT[0].but(
+            "two orthogonal points, loss u^-2", data="two orthogonal points", loss="polynomial", b=2, eta=0.05
+        ),
+        "separability": _DESCENT[0].but("one sample flipped", data="one sample flipped"),
+        "no_weight_decay": _DESCENT[0].but("weight decay 1e-4", weight_decay=1e-4),
+        "classification_loss": _DESCENT[0].but("squared loss", loss="squared", eta=0.02),
+        "uniform_sample_weights": _DESCENT[0].but("sample weights e^N(0, 0.25)", reweighting=0.5, eta=0.06),
+    },
+    ranges=_PLANTED_RANGES,
+)
+
+long_descent = Experiment(
+    name="long descent",
+    statement="two support vectors in the plane by plain descent to t = 10^7",
+    level="idealized",
+    observe=observe_long_descent,
+    observables=("loss_times_time",),
+    conditions=(_TINY,),
+    checkpoints=LONG_CHECKPOINTS,
+    toggles={"double_precision": _TINY.but("float32", precision="float32")},
+)
+
+# --- Data that nobody planted -----------------------------------------------------------------------------------------
+
+FAR_LOG_TIMES = tuple(float(s) for s in np.geomspace(10, 1e6, 101))
+FAR_CHECKPOINTS: Checkpoints = {name: ("log_t", (FAR_LOG_TIMES[100], FAR_LOG_TIMES[80])) for name in LIMITS}
+"""The limit at t = e^(10^6) and e^(10^5): with kappa near 0.01 it is not in sight before."""
+
+
+def _follow_far(x: Array, w0: Array, eta: Array, size: int) -> Observation:
+    path = log_time_flow(x, eta, jnp.asarray(FAR_LOG_TIMES), w0=w0)
+    looks = _looks(path.weights, x, hard_margin(x), path.log_times, size)
+    return _observation(looks, FAR_LOG_TIMES, FAR_CHECKPOINTS, 1000 + 8 * path.steps)
+
+
+def observe_random(key: Array, condition: Condition) -> Observation:
+    """Gaussian samples labelled by a random teacher."""
+    n, d = condition["n"], condition["d"]
+    key_data, key_start = jax.random.split(key)
+    w0 = condition["start"] * jax.random.normal(key_start, (d,))
+    return _follow_far(random_separable(key_data, n, d), w0, condition["eta"], d + 1)
+
+
+def draw_rows(key: Array, condition: Condition) -> Array:
+    """``rows`` samples of the condition's data, without replacement; its padding, rows of zeros, is never drawn."""
+    data = jnp.asarray(condition.data)
+    scores = jax.random.uniform(key, (data.shape[0],)) - jnp.all(data == 0, axis=1)
+    return data[jax.lax.top_k(scores, condition["rows"])[1]]
+
+
+def observe_data(key: Array, condition: Condition) -> Observation:
+    """A random part of a real data set from a random start."""
+    key_rows, key_start = jax.random.split(key)
+    x = draw_rows(key_rows, condition)
+    w0 = condition["start"] * jax.random.normal(key_start, (x.shape[1],))
+    return _follow_far(x, w0, condition["eta"], condition["support"])
+
+
+def _padded_digits(positive: int, negative: int) -> np.ndarray:
+    """All samples of two digits, padded to one shape for all pairs, so that they share one compiled program."""
+    data = digits(positive, negative)
+    return np.pad(data, ((0, 366 - len(data)), (0, 0)))
+
+
+_PAIRS = ((0, 1), (3, 8), (4, 9), (1, 7))
+
+random_data = Experiment(
+    name="random",
+    statement="Gaussian data labelled by a random teacher, followed in log time to t = e^(10^6)",
+    level="idealized",
+    observe=observe_random,
+    observables=(*LIMITS, *SLOPES),
+    conditions=(Condition({"n": 64, "d": 16, "eta": 0.02, "start": 0.3}),),
+    checkpoints=FAR_CHECKPOINTS,
+    ranges={"eta": _stable(lambda key, condition: random_separable(key, condition["n"], condition["d"]))},
+)
+
+digits_data = Experiment(
+    name="digits",
+    statement="pairs of handwritten digits, 320 samples a seed, followed in log time to t = e^(10^6)",
+    level="real data",
+    observe=observe_data,
+    observables=(*LIMITS, *SLOPES),
+    conditions=tuple(
+        Condition(
+            {"rows": 320, "support": 48, "eta": 0.001, "start": 0.3},
+            f"digits {a} against {b}",
+            partial(_padded_digits, a, b),
+        )
+        for a, b in _PAIRS
+    ),
+    checkpoints=FAR_CHECKPOINTS,
+    ranges={"eta": _stable(draw_rows)},
+)
+
+experiments = (planted_data, rates, descent, long_descent, random_data, digits_data)
