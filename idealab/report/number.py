@@ -24,7 +24,7 @@ def with_error(value: float, standard_error: float) -> str:
     if standard_error <= 0:
         return show(value, _DIGITS)
     decimals = -math.floor(math.log10(standard_error))
-    leading = math.floor(math.log10(abs(value))) if value else -decimals
+    leading = math.floor(math.log10(max(abs(value), standard_error)))
     if decimals > 5 or leading + decimals >= _DIGITS or not -4 <= leading < 6:
         digits = min(_DIGITS, max(1, leading + decimals + 1))
         return f"{show(value, digits)} ± {standard_error:.0e}"

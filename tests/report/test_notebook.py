@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from idealab.verification import Verification
+
+
+class Checked(HTMLParser):
+    """Fails on tags that do not nest; collects the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_html_nests_and_says_the_same(troubled: Verification) -> None:
+    page = Checked()
+    page.feed(troubled._repr_html_())
+    text = " ".join(page.text)
+    assert page.open == []
+    assert "Partially supported, loss clock in planted" in text
+    for signature in troubled.signatures:
+        assert signature.name in text
+    assert "should be broken, was the same" in text
+    assert "not ok" in text
+
+
+def test_html_escapes_what_it_is_given(supported: Verification) -> None:
+    hostile = replace(supported, idea="<script>alert(1)</script>", gates=("a & b <i>",))
+    shown = hostile._repr_html_()
+    assert "<script>" not in shown
+    assert "<i>" not in shown
+    assert "a &amp; b &lt;i&gt;" in shown
+
+
+def test_latex_has_as_many_cells_in_each_row_and_no_bare_special(supported: Verification) -> None:
+    hostile = replace(supported, signatures=(replace(supported.signatures[0], name="50% of_a & b#1", formula="γ·x^2"),))
+    latex = hostile._repr_latex_()
+    (line,) = (line for line in latex.splitlines() if "50" in line)
+    assert r"50\% of\_a \& b\#1" in line
+    assert r"$\gamma$$\cdot$x\textasciicircum{}2" in line
+    assert line.replace(r"\&", "").count("&") == 7
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
+
+
+def test_infinite_evidence_is_infinite_in_latex(supported: Verification) -> None:
+    assert r"10^{\infty}" in replace(supported, evidence_log10=math.inf)._repr_latex_()

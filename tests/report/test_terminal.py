@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from idealab.report.terminal import verification
+from idealab.verification import Verification
+
+DECLARED = "8 signatures, 5 conditions · seeds 4 to 64, stops when decided · 2 CPU cores, float64"
+
+
+def plain(lines: Iterable[Text]) -> list[str]:
+    return [line.plain for line in lines]
+
+
+def row(lines: list[str], *words: str) -> str:
+    (found,) = (line for line in lines if all(word in line for word in words))
+    return found
+
+
+@pytest.mark.parametrize("width", [80, 100, 140, 200])
+def test_nothing_is_wider_than_the_screen(supported: Verification, troubled: Verification, width: int) -> None:
+    for result in (supported, troubled):
+        assert max(line.cell_len for line in verification(result, width, DECLARED)) <= width
+
+
+def test_a_narrow_screen_leaves_out_whole_columns_and_no_signature(supported: Verification) -> None:
+    narrow, wide = plain(verification(supported, 80)), plain(verification(supported, 140))
+    assert row(narrow, "predicted", "off").split() == ["signature", "predicted", "measured", "off", "tolerance"]
+    assert row(wide, "predicted", "off").split()[-2:] == ["evidence", "seeds"]
+    for signature in supported.signatures:
+        if signature.level == "idealized":
+            assert any(signature.name in line and signature.verdict in line for line in narrow)
+    assert not any("…" in line for line in (*narrow, *wide))
+
+
+def test_a_row_holds_what_the_verdict_rests_on(supported: Verification) -> None:
+    lines = plain(verification(supported, 140))
+    assert row(lines, "approach slope").split("  ")[0] == "present"
+    assert " ".join(row(lines, "approach slope").split()) == (
+        "present approach slope -Min(1, λ, θ - 1) = -0.5 -0.487 ± 0.004 0.013 0.06 1.8 20"
+    )
+
+
+def test_a_formula_too_long_for_the_screen_gives_way_to_its_value(supported: Verification) -> None:
+    assert "-Sum" not in "\n".join(plain(verification(supported, 140)))
+    assert "1.0362" in row(plain(verification(supported, 140))[:12], "entropy offset")
+
+
+def test_the_row_is_that_of_the_weakest_cell(build: SimpleNamespace, supported: Verification) -> None:
+    good, bad = build.CELL, replace(build.CELL, measured=1.5, deviation=-7.0, tolerance=0.01, verdict="absent")
+    signature = replace(build.SIGNATURE, cells=(good, bad, good), verdict="inconclusive")
+    lines = plain(verification(replace(supported, signatures=(signature,)), 140))
+    assert "0.07" in row(lines, "loss clock", "1.5")  # 7 tolerances of 0.01, without its sign
+    assert "absent at kappa=1, log_t=13.8, 1 of 3 cells" in "\n".join(lines)
+
+
+def test_experiments_of_the_model_are_told_apart(supported: Verification) -> None:
+    lines = plain(verification(supported, 100))
+    assert lines.index("planted, idealized") < lines.index("random data, idealized")
+
+
+def test_real_data_is_one_line_for_each_data_set(supported: Verification, troubled: Verification) -> None:
+    lines = plain(verification(supported, 80))
+    assert " ".join(row(lines, "digits 3 against 8").split()) == "digits 3 against 8 present 6 of 6 loss clock 0.2"
+    lines = plain(verification(troubled, 80))
+    assert " ".join(row(lines, "breast cancer").split()) == "breast cancer absent 0 of 1 loss clock 3.2"
+
+
+def test_levels_beyond_the_model_alone_can_be_drawn(supported: Verification) -> None:
+    networks = tuple(replace(s, level="network", experiment=f"width {s.name}") for s in supported.signatures[:2])
+    lines = plain(verification(replace(supported, signatures=networks), 80))
+    assert row(lines, "in a network, width loss clock")
+    assert not any(line.startswith("signature ") for line in lines)
+
+
+def test_controls_say_what_they_should_do_and_did(supported: Verification, troubled: Verification) -> None:
+    lines = plain(verification(supported, 140))
+    assert " ".join(row(lines, "exponential tail").split()) == (
+        "exponential tail break break ok angle 0.6132, predicted 0.6134, not 0.3333"
+    )
+    assert (
+        " ".join(row(lines, "step size").split()) == "step size not matter not matter ok margin gap 0.3 tolerances off"
+    )
+    lines = plain(verification(troubled, 140))
+    assert " ".join(row(lines, "exponential tail ", "matter ").split()) == "exponential tail break not matter NOT OK"
+
+
+def test_a_rival_theory_that_does_not_hold_is_said(build: SimpleNamespace, supported: Verification) -> None:
+    rival = replace(supported.controls[0].rival, verdict="absent")
+    control = replace(supported.controls[0], rival=rival)
+    line = row(plain(verification(replace(supported, controls=(control,)), 140)), "exponential tail")
+    assert "NOT OK" in line
+    assert line.endswith("predicted 0.6134: absent")
+
+
+def test_reservations_are_put_into_words(troubled: Verification) -> None:
+    text = "\n".join(plain(verification(troubled, 80)))
+    for words in (
+        "present up to kappa=0.3, absent from kappa=0.1",
+        "2 of 8 seeds did not give a finite number",
+        "not told apart from its rival logarithmic",
+        "held back: control exponential tail: should break, did not matter",
+        "note: the budget was spent before every cell was decided",
+        "* secondary",
+        "not recorded",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "word"),
+    [
+        ("supported", "SUPPORTED."),
+        ("refuted", "REFUTED."),
+        ("partial", "PARTIALLY SUPPORTED."),
+        ("inconclusive", "INCONCLUSIVE."),
+    ],
+)
+def test_the_last_words(supported: Verification, verdict: str, word: str) -> None:
+    lines = plain(verification(replace(supported, verdict=verdict), 140))
+    last = lines[len(lines) - lines[::-1].index("") :]  # the paragraph after the last empty line
+    assert " ".join(" ".join(last).split()) == (
+        f"{word} Evidence 10^1.8. 38 s, 212 seeds (a fixed design: 540, 40 of them from the ledger). record 9ab41c77"
+    )
+
+
+def test_the_declaration_stands_above_the_results(supported: Verification) -> None:
+    lines = plain(verification(supported, 140, DECLARED))
+    assert lines[1] == f"declared 6f1c2a9e before the first run · {DECLARED}"
+
+
+def test_colour_repeats_words_and_never_yellow(supported: Verification, troubled: Verification) -> None:
+    console = Console(force_terminal=True, color_system="standard", width=140, record=True, file=io.StringIO())
+    for result in (supported, troubled):
+        for line in verification(result, 140):
+            console.print(line)
+            for span in line.spans:
+                if any(colour in str(span.style) for colour in ("green", "red", "magenta")):
+                    assert line.plain[span.start : span.end].strip()
+    styled = console.export_text(styles=True)
+    # 33 and 93 are yellow, 37 and 97 white, 30 and 90 black: each is unreadable on one of the two backgrounds
+    assert not any(f"{code}m" in styled for code in ("33", "93", "37", "97", "30", "90"))
+    assert "\x1b[32mpresent" in styled
+
+
+def test_a_verification_with_no_signature_is_drawn(supported: Verification) -> None:
+    bare = replace(supported, signatures=(), controls=(), verdict="inconclusive", remarks=("nothing was measured",))
+    assert "note: nothing was measured" in plain(verification(bare, 80))
