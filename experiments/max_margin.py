@@ -30,7 +30,7 @@ from idealab.simulate import (
     SQUARED,
     HardMargin,
     MarginLoss,
-    breast_cancer,
+    decay_slope,
     descend,
     digits,
     hard_margin,
@@ -128,21 +128,10 @@ def _observation(
         observables[name] = looks[_RECORDED_AS.get(name, name)][rows]
     observables["loss_times_time"] = jnp.exp(observables["loss_times_time"])
     times = jnp.asarray(log_times)
-    observables["shape_slope"] = _slope(times, looks["shape_distance"], 1e-6, 1e-3)
-    observables["divergence_slope"] = _slope(times, looks["divergence"], 1e-9, 1e-5)
+    observables["shape_slope"] = decay_slope(times, looks["shape_distance"], 1e-6, 1e-3)
+    observables["divergence_slope"] = decay_slope(times, looks["divergence"], 1e-9, 1e-5)
     parameters = {name: looks[name] for name in _PARAMETERS} | more
     return Observation({**parameters, "gradient_evaluations": jnp.asarray(evaluations, float)}, observables)
-
-
-def _slope(log_times: Array, distance: Array, low: float, high: float) -> Array:
-    """Log-log slope of a decaying distance while it lies between two levels: late enough to be straight, early enough
-    to stand clear of rounding. NaN where fewer than three recorded times fall in between.
-    """
-    inside = ((distance > low) & (distance < high)).astype(distance.dtype)
-    count = jnp.sum(inside)
-    centred = inside * (log_times - jnp.sum(inside * log_times) / jnp.maximum(count, 1.0))
-    logs = jnp.log(jnp.where(inside > 0, distance, 1.0))
-    return jnp.where(count >= 3, jnp.sum(centred * logs) / jnp.sum(centred**2), jnp.nan)
 
 
 def _union(checkpoints: Checkpoints, *others: float) -> tuple[float, ...]:

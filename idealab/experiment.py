@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -172,11 +172,11 @@ class Experiment:
                     f"got {values!r}"
                 )
 
-    def check(self) -> None:
-        """Raise `UsageError` if a setting of the sweep lies outside its range."""
+    def check(self, names: Collection[str]) -> None:
+        """Raise `UsageError` if one of the named settings lies outside its range somewhere in the sweep."""
         for condition in self.conditions:
             for name, allowed in self.ranges.items():
-                if name in condition.settings:
+                if name in names and name in condition.settings:
                     bound = allowed if isinstance(allowed, Range) else allowed(condition)
                     bound.check(name, condition.settings[name])
 

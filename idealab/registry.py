@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from idealab.errors import DeclarationError, UnknownNameError
+from idealab.errors import DeclarationError, IdealabError, UnknownNameError
 
 if TYPE_CHECKING:
     from idealab.experiment import Experiment
@@ -113,7 +113,12 @@ def _import(room: str, name: str) -> ModuleType:
         raise UnknownNameError("idea", name, ideas())
     if _source(room, name) is None:
         raise DeclarationError(f"idea {name!r} has no {room}: there is no module {module}")
-    return importlib.import_module(module)
+    try:
+        return importlib.import_module(module)
+    except IdealabError:
+        raise
+    except Exception as error:
+        raise DeclarationError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _entry_points() -> Mapping[str, str]:

@@ -175,7 +175,7 @@ def _narrow(
     changes = {name: _like(name, known, value) for name, value in settings.items()}
     wanted = [e.with_settings(changes) for e in wanted]
     for experiment in wanted:
-        experiment.check()
+        experiment.check(settings)
     return tuple(replace(e, max_seeds=seeds) if seeds is not None else e for e in wanted)
 
 

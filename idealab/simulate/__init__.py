@@ -18,6 +18,7 @@ from idealab.simulate.descent import (
 )
 from idealab.simulate.flow import Trajectory, log_time_flow
 from idealab.simulate.hard_margin import HardMargin, hard_margin, slowest_rate, spectrum
+from idealab.simulate.slope import decay_slope
 
 __all__ = [
     "EXPONENTIAL",
@@ -27,6 +28,7 @@ __all__ = [
     "MarginLoss",
     "Trajectory",
     "breast_cancer",
+    "decay_slope",
     "descend",
     "descend_with",
     "digits",
