@@ -54,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.NoArgsIsHelpError as nothing_asked:
         nothing_asked.show()
         return ExitCode.USAGE
+    except SystemExit:  # how click ends when nobody reads its help any more (`--help | head`), and after a completion
+        return ExitCode.SUPPORTED
     except click.Abort:  # what click makes of Ctrl-C
         say("interrupted")
         return ExitCode.INTERRUPTED

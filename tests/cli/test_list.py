@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from idealab.cli import main
+from idealab.ledger import Ledger
+
+
+def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(["list", *arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_each_idea_with_its_levels(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert lines(capsys) == [
+        "toy     Learning is a toy.",
+        "        idealized, real data · not verified yet",
+        "other   Learning is a other.",
+        "        idealized, real data · not verified yet",
+    ]
+    assert not (tmp_path / ".idealab").exists()  # looking leaves no trace
+
+
+def test_the_last_verdict_and_its_cost(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(tmp_path)
+    for day, verdict in ((30, "refuted"), (31, "supported")):
+        result = {"verdict": verdict, "cost": {"seconds": 38.2}, "evidence_log10": math.inf}
+        ledger.put(
+            {
+                "schema": "idealab/verification/1",
+                "parents": [],
+                "idea": "toy",
+                "created": f"2026-01-{day}T12:00:00+00:00",
+                "result": result,
+            }
+        )
+    assert lines(capsys, "--ledger", str(tmp_path))[1].strip() == (
+        "idealized, real data · supported on 2026-01-31, 38 s"
+    )
+    monkeypatch.setenv("IDEALAB_LEDGER", str(tmp_path))
+    assert "supported" in lines(capsys)[1]
+
+
+def test_a_damaged_ledger_is_said_and_the_ideas_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    name = "ab" + "0" * 62
+    (tmp_path / "objects" / "ab").mkdir(parents=True)
+    (tmp_path / "objects" / "ab" / f"{name}.json").write_text("{}")
+    assert main(["list", "--ledger", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("not verified yet") == 2
+    assert shown.err.startswith("warning: ")
+
+
+def test_no_idea_at_all(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("idealab.registry.ideas", dict)
+    assert lines(capsys) == ["no ideas found"]
