@@ -6,6 +6,8 @@ Every sample here is already multiplied by its label, so a separator w classifie
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -75,24 +77,23 @@ def planted(
     rates = jnp.asarray(rates, float)
     _check_sizes(support, others, dimension, rates.shape)
     rank = rates.shape[0]
-    key_p, key_z, key_others, key_level, key_rotation = jax.random.split(key, 5)
-    p = _positive_weights(key_p, support) if weights is None else jnp.asarray(weights, float)
+    # Two draws, cut into pieces: every further call of the generator would be compiled again.
+    key_normal, key_exponential = jax.random.split(key)
+    draws = jax.random.exponential(key_exponential, (support + others,))
+    shapes = [(support, max(rank - 1, 0)), (rank, rank), (support + others, dimension - 1), (dimension, dimension)]
+    directions, turn, off_axis, rotation = _normals(key_normal, shapes)
+    p = _positive_weights(draws[:support]) if weights is None else jnp.asarray(weights, float)
 
     # Columns: sqrt(p), then orthonormal directions Q, the first of which makes span(sqrt p, Q) hold sqrt(p) ln p.
     root = jnp.sqrt(p)
-    seedlings = jnp.concatenate(
-        [root[:, None], (root * jnp.log(p))[:, None], jax.random.normal(key_z, (support, max(rank - 1, 0)))], axis=1
-    )
-    q = jnp.linalg.qr(seedlings)[0][:, 1 : rank + 1]
-    q = q @ _random_rotation(jax.random.fold_in(key_z, 1), rank)
-    z = margin * q * jnp.sqrt(rates) / root[:, None]
-    z = jnp.pad(z, ((0, 0), (0, dimension - 1 - rank)))
+    q = jnp.linalg.qr(jnp.column_stack([root, root * jnp.log(p), directions]))[0][:, 1 : rank + 1]
+    z = margin * q @ _orthogonal(turn) * jnp.sqrt(rates) / root[:, None]
+    rest = (margin * off_axis).at[:support].set(jnp.pad(z, ((0, 0), (0, dimension - 1 - rank))))
 
-    beyond = jax.random.exponential(key_level, (others,)).at[:1].set(0.0)
+    beyond = draws[support:].at[:1].set(0.0)
     first = margin * jnp.concatenate([jnp.ones(support), theta + beyond])
-    rest = jnp.concatenate([z, margin * jax.random.normal(key_others, (others, dimension - 1))])
-    rotation = _random_rotation(key_rotation, dimension)
-    x = jnp.concatenate([first[:, None], rest], axis=1) @ rotation
+    rotation = _orthogonal(rotation)
+    x = jnp.column_stack([first, rest]) @ rotation
 
     dual = jnp.concatenate([p, jnp.zeros(others)]) / jnp.asarray(margin) ** 2
     return x, certify(x, rotation[0] / margin, dual, jnp.arange(support + others) < support)
@@ -114,14 +115,20 @@ def _check_sizes(support: int, others: int, dimension: int, rates: tuple[int, ..
         )
 
 
-def _positive_weights(key: Array, size: int) -> Array:
-    """A uniform draw from the simplex, mixed with its centre so that no weight is below 1/(4 size)."""
-    return 0.75 * jax.random.dirichlet(key, jnp.ones(size)) + 0.25 / size
+def _normals(key: Array, shapes: list[tuple[int, int]]) -> list[Array]:
+    sizes = [math.prod(shape) for shape in shapes]
+    pieces = jnp.split(jax.random.normal(key, (sum(sizes),)), list(itertools.accumulate(sizes))[:-1])
+    return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
-def _random_rotation(key: Array, dimension: int) -> Array:
+def _positive_weights(draws: Array) -> Array:
+    """A uniform point of the simplex from exponential draws, mixed with the centre: none is below 1/(4 size)."""
+    return 0.75 * draws / jnp.sum(draws) + 0.25 / draws.shape[0]
+
+
+def _orthogonal(normals: Array) -> Array:
     """An orthogonal matrix from the Haar measure (QR of a Gaussian, signs fixed; Mezzadri 2007)."""
-    q, r = jnp.linalg.qr(jax.random.normal(key, (dimension, dimension)))
+    q, r = jnp.linalg.qr(normals)
     return q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0)
 
 

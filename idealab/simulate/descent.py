@@ -156,7 +156,8 @@ def log_spaced(start: float, stop: float, per_decade: int) -> tuple[int, ...]:
     """
     if not 1 <= start <= stop or per_decade < 1:
         raise UsageError(
-            f"start={start!r}, stop={stop!r}, per_decade={per_decade!r}: expected 1 <= start <= stop and per_decade >= 1"
+            f"start={start!r}, stop={stop!r}, per_decade={per_decade!r}: "
+            "expected 1 <= start <= stop and per_decade >= 1"
         )
     count = max(round(math.log10(stop / start) * per_decade), 1)
     ratio = stop / start

@@ -8,9 +8,9 @@ With a(w) = -eta grad L(w), the step of descent, the flow of
 
     f = a - (1/2) a'a + (1/12) a''(a, a) + (1/3) a'a'a + O(|a|^4)
 
-passes through every iterate (Hairer, Lubich & Wanner, Geometric Numerical Integration, IX.1). In log time dw/ds = e^s f.
-With F = e^s a = eta sum_n exp(s + ln(-ell'(u_n))) x_n, which neither underflows nor overflows, and F', F'' its derivatives
-at fixed s, this reads
+passes through every iterate (Hairer, Lubich & Wanner, Geometric Numerical Integration, IX.1). In log time
+dw/ds = e^s f. With F = e^s a = eta sum_n exp(s + ln(-ell'(u_n))) x_n, which neither underflows nor overflows, and with
+F', F'' its derivatives in w at fixed s, this reads
 
     dw/ds = F - (1/2) e^-s F'F + e^-2s [(1/12) F''(F, F) + (1/3) F'F'F].
 """
@@ -106,7 +106,9 @@ def log_time_flow(
     x = jnp.asarray(x)
     w = jnp.zeros(x.shape[1], x.dtype) if w0 is None else jnp.asarray(w0, x.dtype)
     w = descend(margin_gradient(loss, x, sample_weights), w, learning_rate, (int(start_time),))[-1]
-    flow = _Flow(x.T, loss, jnp.asarray(learning_rate) * (1.0 if sample_weights is None else jnp.asarray(sample_weights)))
+    flow = _Flow(
+        x.T, loss, jnp.asarray(learning_rate) * (1.0 if sample_weights is None else jnp.asarray(sample_weights))
+    )
     # At fixed w the field is proportional to t, so in s it is its own derivative.
     solution = solve(
         flow.field, flow.jacobian, flow.field, math.log(start_time), w, jnp.asarray(log_times),
