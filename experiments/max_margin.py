@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ from idealab.simulate import (
     polynomial,
     random_separable,
     spectrum,
+    subsample,
 )
 
 Checkpoints = Mapping[str, tuple[str, tuple[float, ...]]]
@@ -61,21 +62,30 @@ def at_decades(*decades: float) -> tuple[str, tuple[float, ...]]:
 # --- How a path is looked at ------------------------------------------------------------------------------------------
 
 
-def _looks(
-    w: Array,
-    x: Array,
-    solution: HardMargin,
-    log_times: Array,
-    size: int,
-    loss: MarginLoss = LOGISTIC,
-    log_c: Array | float = 0.0,
-) -> dict[str, Array]:
-    """What the weights w (t, d) at ``log_times`` (t,) show, and what the data are.
+class Path(NamedTuple):
+    """Weights w (t, d) at some log times on data x (n, d), with what is needed to look at them.
 
-    Vectors over support vectors have ``size`` entries, the heaviest first. Their padding has weight one, which carries
-    no entropy, and shows zero; if there are more support vectors than that, everything is NaN. ``log_c`` are the
-    logarithms of sample weights.
+    Vectors over support vectors will have ``size`` entries; ``log_c`` are the logarithms of sample weights.
     """
+
+    log_times: tuple[float, ...]
+    w: Array
+    x: Array
+    solution: HardMargin
+    size: int
+    evaluations: Array | int
+    loss: MarginLoss = LOGISTIC
+    log_c: Array | float = 0.0
+
+
+def _looks(path: Path) -> dict[str, Array]:
+    """All that is seen of a path, and of its data.
+
+    Vectors over support vectors have the heaviest first. Their padding has weight one, which carries no entropy, and
+    shows zero; if there are more support vectors than ``size``, everything about them is NaN.
+    """
+    _, w, x, solution, size, _, loss, log_c = path
+    log_times = jnp.asarray(path.log_times)
     # Margins first: the loss and all that follows come from them in the log domain.
     u = w @ x.T
     log_loss = logsumexp(loss.log_value(u) + log_c, axis=1)
@@ -114,29 +124,37 @@ _PARAMETERS = ("gamma", "p", "p_max", "theta", "lambda_min", "R", "pinv")
 _RECORDED_AS = {"loss_times_time": "log_t_loss", "far_relative_gap": "relative_gap"}
 
 
-def _observation(
-    looks: Mapping[str, Array],
-    log_times: tuple[float, ...],
-    checkpoints: Checkpoints,
-    evaluations: Array | float,
-    **more: Array,
-) -> Observation:
+def _report(path: Path, checkpoints: Checkpoints, **more: Array) -> Observation:
     """Keep what is recorded where, and the slopes of the approach; ``more`` are further parameters."""
+    looks, times = _looks(path), jnp.asarray(path.log_times)
     observables: dict[str, Array] = {}
     for name, (_, values) in checkpoints.items():
-        rows = np.array([log_times.index(value) for value in values])
+        rows = np.array([path.log_times.index(value) for value in values])
         observables[name] = looks[_RECORDED_AS.get(name, name)][rows]
     observables["loss_times_time"] = jnp.exp(observables["loss_times_time"])
-    times = jnp.asarray(log_times)
     observables["shape_slope"] = decay_slope(times, looks["shape_distance"], 1e-6, 1e-3)
     observables["divergence_slope"] = decay_slope(times, looks["divergence"], 1e-9, 1e-5)
     parameters = {name: looks[name] for name in _PARAMETERS} | more
-    return Observation({**parameters, "gradient_evaluations": jnp.asarray(evaluations, float)}, observables)
+    return Observation({**parameters, "gradient_evaluations": jnp.asarray(path.evaluations, float)}, observables)
 
 
-def _union(checkpoints: Checkpoints, *others: float) -> tuple[float, ...]:
+def _follow(x: Array, solution: HardMargin, w0: Array, eta: Array, log_times: tuple[float, ...], size: int) -> Path:
+    """Descent in log time; a step of the solver costs eight evaluations of the field."""
+    flow = log_time_flow(x, eta, jnp.asarray(log_times), w0=w0)
+    return Path(log_times, flow.weights, x, solution, size, 1000 + 8 * flow.steps)
+
+
+def _descend(
+    gradient: Callable[[Array], Array], w0: Array, eta: Array, checkpoints: Checkpoints
+) -> tuple[tuple[float, ...], Array]:
+    """Plain descent to the checkpoints; returns their log times and the weights."""
+    log_times = _union(checkpoints)
+    return log_times, descend(gradient, w0, eta, tuple(round(math.exp(s)) for s in log_times))
+
+
+def _union(checkpoints: Checkpoints) -> tuple[float, ...]:
     """All log times that have to be recorded, in order."""
-    return tuple(sorted({value for _, values in checkpoints.values() for value in values} | set(others)))
+    return tuple(sorted({value for _, values in checkpoints.values() for value in values}))
 
 
 def _stable(draw: Callable[[Array, Condition], Array]) -> Callable[[Condition], Range]:
@@ -162,7 +180,7 @@ SUPPORT, OTHERS, DIMENSION = 4, 5, 5
 
 
 def draw_planted(key: Array, condition: Condition) -> tuple[Array, HardMargin, Array]:
-    """Data x (n, d), its solution and a start w0 (d,): the margin is the setting up to a random factor, all else is redrawn."""
+    """Data x (n, d), its solution and a start w0 (d,): the margin is the setting within 10 %, all else is redrawn."""
     key_data, key_margin, key_start = jax.random.split(key, 3)
     x, solution = planted(
         key_data,
@@ -191,27 +209,25 @@ PLANTED_CHECKPOINTS: Checkpoints = dict(
 RATES_LOG_TIMES = (*(float(power) * DECADE for power in np.linspace(4, 40, 73)), 300 * DECADE)
 
 
-def _follow_planted(
+def _observe_planted(
     key: Array, condition: Condition, log_times: tuple[float, ...], checkpoints: Checkpoints
 ) -> Observation:
     x, solution, w0 = draw_planted(key, condition)
     size = SUPPORT
     if condition["data"] == "random":
-        x = random_separable(key, 64, 16)
-        solution, w0, size = hard_margin(x), jnp.zeros(16), 17
-    path = log_time_flow(x, condition["eta"], jnp.asarray(log_times), w0=w0)
-    looks = _looks(path.weights, x, solution, path.log_times, size)
-    return _observation(looks, log_times, checkpoints, 1000 + 8 * path.steps)
+        x, w0, size = random_separable(key, 64, 16), jnp.zeros(16), 17
+        solution = hard_margin(x)
+    return _report(_follow(x, solution, w0, condition["eta"], log_times, size), checkpoints)
 
 
 def observe_planted(key: Array, condition: Condition) -> Observation:
     """Planted data in log time, to t = 10^300."""
-    return _follow_planted(key, condition, _union(PLANTED_CHECKPOINTS), PLANTED_CHECKPOINTS)
+    return _observe_planted(key, condition, _union(PLANTED_CHECKPOINTS), PLANTED_CHECKPOINTS)
 
 
 def observe_rates(key: Array, condition: Condition) -> Observation:
     """Planted data with slow modes in log time: how the limit is approached."""
-    return _follow_planted(key, condition, RATES_LOG_TIMES, {"loss_times_time": ("log_t", RATES_LOG_TIMES[-1:])})
+    return _observe_planted(key, condition, RATES_LOG_TIMES, {"loss_times_time": ("log_t", RATES_LOG_TIMES[-1:])})
 
 
 _PLANTED_RANGES = {
@@ -266,11 +282,6 @@ DESCENT_CHECKPOINTS: Checkpoints = {
     for name in ("loss_times_time", "projection_excess", "relative_gap", "separator_projection", "weights")
 }
 LONG_CHECKPOINTS: Checkpoints = {"loss_times_time": at_decades(7)}
-_LOSSES: Mapping[str, Callable[[Condition], MarginLoss]] = {
-    "logistic": lambda condition: LOGISTIC,
-    "polynomial": lambda condition: polynomial(condition["b"]),
-    "squared": lambda condition: SQUARED,
-}
 
 
 def observe_descent(key: Array, condition: Condition) -> Observation:
@@ -283,21 +294,14 @@ def observe_descent(key: Array, condition: Condition) -> Observation:
         x = jnp.concatenate([x, -0.5 * x[:1]])
         solution = solution._replace(dual=jnp.append(solution.dual, 0.0))
     log_c = condition["reweighting"] * jax.random.normal(jax.random.fold_in(key, 1), (x.shape[0],))
-    loss = _LOSSES[condition["loss"]](condition)
+    losses = {"logistic": LOGISTIC, "squared": SQUARED, "polynomial": polynomial(condition.settings.get("b", 2))}
+    loss = losses[condition["loss"]]
     gradient = margin_gradient(loss, x, jnp.exp(log_c), condition["weight_decay"])
-    log_times = _union(DESCENT_CHECKPOINTS)
-    times = tuple(round(math.exp(s)) for s in log_times)
-    w = descend(gradient, w0, condition["eta"], times)
-    looks = _looks(
-        w,
-        x,
-        solution,
-        jnp.asarray(log_times),
-        min(SUPPORT, x.shape[0]),
-        LOGISTIC if loss.name == "squared" else loss,
-        log_c,
-    )
-    return _observation(looks, log_times, DESCENT_CHECKPOINTS, times[-1], pseudo_inverse=jnp.linalg.pinv(x))
+    log_times, w = _descend(gradient, w0, condition["eta"], DESCENT_CHECKPOINTS)
+    # A squared loss has no logarithm to look at; its path is seen through the logistic loss like the others.
+    seen = LOGISTIC if loss is SQUARED else loss
+    path = Path(log_times, w, x, solution, min(SUPPORT, x.shape[0]), round(math.exp(log_times[-1])), seen, log_c)
+    return _report(path, DESCENT_CHECKPOINTS, pseudo_inverse=jnp.linalg.pinv(x))
 
 
 def observe_long_descent(key: Array, condition: Condition) -> Observation:
@@ -308,22 +312,14 @@ def observe_long_descent(key: Array, condition: Condition) -> Observation:
     x, solution = planted(
         key_data, support=2, others=1, dimension=2, margin=margin, rates=rates, theta=condition["theta"]
     )
-    log_times = _union(LONG_CHECKPOINTS)
-    times = tuple(round(math.exp(s)) for s in log_times)
-    start = x.astype(condition["precision"])
-    w = descend(
-        margin_gradient(LOGISTIC, start), jnp.zeros(2, start.dtype), condition["eta"].astype(start.dtype), times
-    )
-    looks = _looks(w.astype(x.dtype), x, solution, jnp.asarray(log_times), 2)
-    return _observation(looks, log_times, LONG_CHECKPOINTS, times[-1])
+    cast = x.astype(condition["precision"])
+    eta = condition["eta"].astype(cast.dtype)
+    log_times, w = _descend(margin_gradient(LOGISTIC, cast), jnp.zeros(2, cast.dtype), eta, LONG_CHECKPOINTS)
+    path = Path(log_times, w.astype(x.dtype), x, solution, 2, round(math.exp(log_times[-1])))
+    return _report(path, LONG_CHECKPOINTS)
 
 
-def _descent_condition(condition: Condition) -> Condition:
-    model = {"loss": "logistic", "reweighting": 0.0, "weight_decay": 0.0}
-    return condition.but(str(condition), **model)
-
-
-_DESCENT = tuple(_descent_condition(condition) for condition in _PLANTED[:2])
+_DESCENT = tuple(c.but(str(c), loss="logistic", reweighting=0.0, weight_decay=0.0) for c in _PLANTED[:2])
 _TINY = Condition(
     {"gamma": 0.8, "eta": 0.6, "lambda_min": 1.9, "theta": 2.9, "precision": "float64"}, "two support vectors"
 )
@@ -366,42 +362,29 @@ FAR_CHECKPOINTS: Checkpoints = {name: ("log_t", (FAR_LOG_TIMES[100], FAR_LOG_TIM
 """The limit at t = e^(10^6) and e^(10^5): with kappa near 0.01 it is not in sight before."""
 
 
-def _follow_far(x: Array, w0: Array, eta: Array, size: int) -> Observation:
-    path = log_time_flow(x, eta, jnp.asarray(FAR_LOG_TIMES), w0=w0)
-    looks = _looks(path.weights, x, hard_margin(x), path.log_times, size)
-    return _observation(looks, FAR_LOG_TIMES, FAR_CHECKPOINTS, 1000 + 8 * path.steps)
-
-
 def observe_random(key: Array, condition: Condition) -> Observation:
     """Gaussian samples labelled by a random teacher."""
     n, d = condition["n"], condition["d"]
     key_data, key_start = jax.random.split(key)
     w0 = condition["start"] * jax.random.normal(key_start, (d,))
-    return _follow_far(random_separable(key_data, n, d), w0, condition["eta"], d + 1)
-
-
-def draw_rows(key: Array, condition: Condition) -> Array:
-    """``rows`` samples of the condition's data, without replacement; its padding, rows of zeros, is never drawn."""
-    data = jnp.asarray(condition.data)
-    scores = jax.random.uniform(key, (data.shape[0],)) - jnp.all(data == 0, axis=1)
-    return data[jax.lax.top_k(scores, condition["rows"])[1]]
+    x = random_separable(key_data, n, d)
+    return _report(_follow(x, hard_margin(x), w0, condition["eta"], FAR_LOG_TIMES, d + 1), FAR_CHECKPOINTS)
 
 
 def observe_data(key: Array, condition: Condition) -> Observation:
     """A random part of a real data set from a random start."""
     key_rows, key_start = jax.random.split(key)
-    x = draw_rows(key_rows, condition)
+    x = subsample(key_rows, jnp.asarray(condition.data), condition["rows"])
     w0 = condition["start"] * jax.random.normal(key_start, (x.shape[1],))
-    return _follow_far(x, w0, condition["eta"], condition["support"])
+    path = _follow(x, hard_margin(x), w0, condition["eta"], FAR_LOG_TIMES, condition["support"])
+    return _report(path, FAR_CHECKPOINTS)
 
 
-def _padded_digits(positive: int, negative: int) -> np.ndarray:
-    """All samples of two digits, padded to one shape for all pairs, so that they share one compiled program."""
-    data = digits(positive, negative)
-    return np.pad(data, ((0, 366 - len(data)), (0, 0)))
+def _digits(positive: int, negative: int) -> Condition:
+    # As many samples of every pair, so that all pairs share one compiled program.
+    settings = {"rows": 320, "support": 48, "eta": 0.001, "start": 0.3}
+    return Condition(settings, f"digits {positive} against {negative}", lambda: digits(positive, negative)[:356])
 
-
-_PAIRS = ((0, 1), (3, 8), (4, 9), (1, 7))
 
 random_data = Experiment(
     name="random",
@@ -420,16 +403,9 @@ digits_data = Experiment(
     level="real data",
     observe=observe_data,
     observables=(*LIMITS, *SLOPES),
-    conditions=tuple(
-        Condition(
-            {"rows": 320, "support": 48, "eta": 0.001, "start": 0.3},
-            f"digits {a} against {b}",
-            partial(_padded_digits, a, b),
-        )
-        for a, b in _PAIRS
-    ),
+    conditions=(_digits(0, 1), _digits(3, 8), _digits(4, 9), _digits(1, 7)),
     checkpoints=FAR_CHECKPOINTS,
-    ranges={"eta": _stable(draw_rows)},
+    ranges={"eta": _stable(lambda key, condition: subsample(key, condition.data, condition["rows"]))},
 )
 
 experiments = (planted_data, rates, descent, long_descent, random_data, digits_data)

@@ -129,7 +129,7 @@ def use_compilation_cache() -> Path | None:
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
         folder = platformdirs.user_cache_path("idealab") / "jax"
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_compilation_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         return folder
     return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
 
