@@ -1,6 +1,6 @@
 # make verify   install what idealab needs and put one idea to the test
 # make test     the same with the test tools, then every test, the slow ones too
-# make lint     style, format and types
+# make lint     style and types; `make style` and `make types` are its halves
 # make clean    remove what the above have made
 #
 # PYTHON=python3.12 picks the interpreter, VENV=elsewhere the virtual environment, IDEA=ntk another idea.
@@ -12,7 +12,7 @@ IDEA ?= max_margin
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: verify test lint clean
+.PHONY: verify test lint style types clean
 .DEFAULT_GOAL := verify
 
 verify: $(VENV)/.installed
@@ -21,9 +21,13 @@ verify: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.installed-test
+lint: style types
+
+style: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-test
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 clean:
