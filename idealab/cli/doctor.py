@@ -29,7 +29,7 @@ def command(ledger: str | None, as_json: bool) -> ExitCode:
         report: dict[str, Any] = {"schema": "idealab/doctor/1", "versions": _versions(problems)}
         progress.stage("devices")
         report |= _devices(problems)
-        report["compilation_cache"] = _cache()
+        report["compilation_cache"] = _cache(problems)
         progress.stage("ledger")
         report["ledger"] = _ledger(ledger, problems)
         progress.stage("ideas")
@@ -60,7 +60,7 @@ def _devices(problems: list[str]) -> dict[str, Any]:
     """Devices, and for the default one which precision it really computes in."""
     try:
         jax: Any = importlib.import_module("jax")  # untyped in places
-        devices = [f"{device.platform} {device.id}: {device.device_kind}" for device in jax.devices()]
+        devices = [f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices()]
         precision = "float64" if _computes_float64() else "float32"
     except Exception as error:  # a broken driver fails in its own way
         problems.append(f"JAX finds no device: {' '.join(str(error).split())}")
@@ -83,12 +83,16 @@ def _lost_in_float32(x: Any) -> Any:
     return (1 + x) - 1
 
 
-def _cache() -> dict[str, Any]:
-    from idealab.run import use_compilation_cache
+def _cache(problems: list[str]) -> dict[str, Any]:
+    folder: Path | None = None
+    try:
+        from idealab.run import use_compilation_cache
 
-    folder = use_compilation_cache()
+        folder = use_compilation_cache()
+    except Exception as error:  # JAX renames its options from time to time
+        problems.append(f"compilations are not kept: {type(error).__name__}: {' '.join(str(error).split())}")
     size = 0
-    for path in Path(folder).rglob("*") if folder is not None else ():
+    for path in folder.rglob("*") if folder is not None else ():
         try:
             size += path.stat().st_size
         except OSError:  # another run tidies up meanwhile
@@ -140,7 +144,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     }[report["precision"]]
     facts = {
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-        "devices": f"{'; '.join(report['devices']) or 'none'} ({report['cores']} CPU cores)",
+        "devices": f"{', '.join(report['devices']) or 'none'}; {report['cores']} CPU cores",
         "precision": precision,
         "cache": f"{cache['path'] or 'none'}, {cache['bytes'] / 2**20:.1f} MiB of compiled simulations",
         "ledger": f"{ledger['path']}, {ledger['records']} records, index {ledger['index']}, "

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from idealab.report import number
 from idealab.report.formula import equation
 from idealab.report.table import paragraph
 
 if TYPE_CHECKING:
     from idealab.experiment import Experiment
     from idealab.idea import Assumption, Idea, Signature
+    from idealab.symbolic.prediction import Prediction
 
 _PROSE = 100
 _REMOVAL = {"breaks": "must break", "does_not_matter": "must not matter"}
@@ -82,11 +84,16 @@ def _signature(signature: Signature, width: int) -> Iterator[Text]:
 def _criterion(signature: Signature) -> str:
     relative, absolute = signature.tolerance
     parts = [
-        f"{tolerance.inline} {kind}"
+        f"{_short(tolerance)} {kind}"
         for tolerance, kind in ((relative, "relative"), (absolute, "absolute"))
         if tolerance.expression != 0
     ]
     return f"{type(signature.criterion).__name__.lower()} the prediction within {' plus '.join(parts)}"
+
+
+def _short(tolerance: Prediction) -> str:
+    """A number as a person writes it: Sympy prints all fifteen digits of a float."""
+    return tolerance.inline if tolerance.arguments else number.show(float(tolerance.expression), 6)
 
 
 def _assumption(assumption: Assumption, experiments: Sequence[Experiment], width: int) -> Iterator[Text]:

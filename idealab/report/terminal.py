@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 # Of the sixteen colours only these are legible on dark and on light backgrounds alike; yellow is not.
 STYLE = {
     "present": "green",
-    "supported": "bold green",
+    "supported": "green",
     "absent": "bold red",
-    "refuted": "bold red",
+    "refuted": "red",
     "partial": "magenta",
     "inconclusive": "magenta",
     "undecided": "magenta",
@@ -245,14 +245,14 @@ def _seen(control: ControlResult) -> Iterator[str]:
 def _conclusion(result: Verification, width: int) -> Iterator[Text]:
     within = f", {result.scope}" if result.scope else ""
     cost = result.cost
-    aside = [f"a fixed design: {cost.fixed_design_seeds}"] if cost.fixed_design_seeds else []
-    aside += [f"{cost.reused_seeds} of them from the ledger"] if cost.reused_seeds else []
-    seeds = number.count(cost.seeds, "seed") + (f" ({', '.join(aside)})" if aside else "")
+    seeds = number.count(cost.seeds, "seed")
+    seeds += f", {cost.reused_seeds} of them from the ledger" if cost.reused_seeds else ""
+    seeds += f" (a fixed design: {cost.fixed_design_seeds})" if cost.fixed_design_seeds else ""
     words = (
         f"{CONCLUSION[result.verdict]}{within}.  Evidence 10^{number.evidence(result.evidence_log10)}.  "
         f"{number.duration(cost.seconds)}, {seeds}."
     )
     for line in paragraph(words, min(width, _PROSE)):
-        line.highlight_words([CONCLUSION[result.verdict]], STYLE[result.verdict])
+        line.highlight_words([CONCLUSION[result.verdict]], f"bold {STYLE[result.verdict]}")
         yield line
     yield Text(f"record {result.record[:8]}" if result.record else "not recorded", style="dim")

@@ -93,6 +93,7 @@ def test_controls_say_what_they_should_do_and_did(supported: Verification, troub
 
 
 def test_a_rival_theory_that_does_not_hold_is_said(build: SimpleNamespace, supported: Verification) -> None:
+    assert supported.controls[0].rival is not None
     rival = replace(supported.controls[0].rival, verdict="absent")
     control = replace(supported.controls[0], rival=rival)
     line = row(plain(verification(replace(supported, controls=(control,)), 140)), "exponential tail")
@@ -127,7 +128,7 @@ def test_the_last_words(supported: Verification, verdict: str, word: str) -> Non
     lines = plain(verification(replace(supported, verdict=verdict), 140))
     last = lines[len(lines) - lines[::-1].index("") :]  # the paragraph after the last empty line
     assert " ".join(" ".join(last).split()) == (
-        f"{word} Evidence 10^1.8. 38 s, 212 seeds (a fixed design: 540, 40 of them from the ledger). record 9ab41c77"
+        f"{word} Evidence 10^1.8. 38 s, 212 seeds, 40 of them from the ledger (a fixed design: 540). record 9ab41c77"
     )
 
 
