@@ -5,9 +5,13 @@ Every sample here is already multiplied by its label, so a separator w classifie
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -26,9 +30,9 @@ def planted(
     others: int,
     dimension: int,
     margin: ArrayLike,
-    rates: ArrayLike,
+    rates: ArrayLike | Sequence[float],
     theta: ArrayLike = 2.0,
-    weights: ArrayLike | None = None,
+    weights: ArrayLike | Sequence[float] | None = None,
 ) -> tuple[Array, HardMargin]:
     """Build data whose hard-margin solution, dual and spectrum are known by construction.
 
@@ -74,7 +78,7 @@ def planted(
     With support = dimension + 1 the support vectors are dependent. Their directions are then chosen so that ln p lies
     in their span, which makes p the dual of largest entropy, the one that descent finds.
     """
-    rates = jnp.asarray(rates, float)
+    margin, rates = jnp.asarray(margin, float), jnp.asarray(rates, float)
     _check_sizes(support, others, dimension, rates.shape)
     rank = rates.shape[0]
     # Two draws, cut into pieces: every further call of the generator would be compiled again.
@@ -95,7 +99,7 @@ def planted(
     rotation = _orthogonal(rotation)
     x = jnp.column_stack([first, rest]) @ rotation
 
-    dual = jnp.concatenate([p, jnp.zeros(others)]) / jnp.asarray(margin) ** 2
+    dual = jnp.concatenate([p, jnp.zeros(others)]) / margin**2
     return x, certify(x, rotation[0] / margin, dual, jnp.arange(support + others) < support)
 
 
@@ -172,7 +176,7 @@ def digits(positive: int, negative: int) -> np.ndarray:
     UsageError
         If the classes are not two different digits.
     """
-    from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+    from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs]
 
     if positive == negative or not {positive, negative} <= set(range(10)):
         raise UsageError(f"positive={positive!r}, negative={negative!r}: expected two different digits from 0 to 9")
@@ -188,7 +192,7 @@ def breast_cancer() -> np.ndarray:
     The last feature is a constant 1, the bias; malignant rows have their sign turned. Separable, but barely:
     gamma = 0.0014.
     """
-    from sklearn.datasets import load_breast_cancer  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+    from sklearn.datasets import load_breast_cancer  # pyright: ignore[reportMissingTypeStubs]
 
     features, target = load_breast_cancer(return_X_y=True)
     return _fold((features - features.mean(axis=0)) / features.std(axis=0), target == 1)

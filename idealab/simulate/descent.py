@@ -6,6 +6,9 @@ cost of hand-written vector C, against 3.6 for automatic differentiation of soft
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import optax
+import optax  # pyright: ignore[reportMissingTypeStubs]
 from jax import Array
 from jax.typing import ArrayLike
 

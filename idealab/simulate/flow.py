@@ -17,6 +17,9 @@ F', F'' its derivatives in w at fixed s, this reads
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import math
 from typing import NamedTuple
 

@@ -10,6 +10,9 @@ Mehrotra's interior point finds the support, an active-set polish then solves fo
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 from typing import NamedTuple
 
 import jax

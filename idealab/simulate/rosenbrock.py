@@ -7,6 +7,9 @@ and compiles and runs several times faster, because the Jacobian is given as a f
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 from collections.abc import Callable
 from typing import NamedTuple
 
