@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 EVERY = 10.0
 """Seconds between two lines where standard error is no terminal."""
 
+_WIDEST = 124
+
 
 @contextmanager
 def watching(what: str) -> Generator[Watcher]:
@@ -85,7 +87,7 @@ class Bar(Watcher):
         self._display.update(self._task, description=f"{self.what}  {words}")
 
     def declared(self, digest: str, summary: str) -> None:
-        """Show the summary above the bar, and keep it for the report."""
+        """Keep the summary for the report."""
         self.summary = summary
         self.stage(f"declared {digest[:8]}")
 
@@ -122,10 +124,11 @@ def _display() -> Display | None:
     console = Console(stderr=True)
     if not console.is_terminal or console.is_dumb_terminal:
         return None
+    console.width = max(20, min(console.width, _WIDEST) - 4)  # where ^C is echoed, the line must not wrap
     words = TextColumn(
         "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
     )
-    columns = (SpinnerColumn(style="none"), words, BarColumn(bar_width=20, complete_style="green"), Times())
+    columns = (SpinnerColumn(style="none"), words, BarColumn(bar_width=14, complete_style="green"), Times())
     # Standard output may be a file or a pipe: it is never led through the bar's console.
     return Progress(*columns, console=console, transient=True, expand=True, redirect_stdout=False, redirect_stderr=True)
 
