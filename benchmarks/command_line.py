@@ -2,7 +2,7 @@
 
     python benchmarks/command_line.py
 
-Prints `--help`, `list`, and `verify max_margin` with an empty and with a filled compilation cache, every verification with
+Prints `--help`, `list`, and `verify max_margin` with an empty and with a filled compilation cache, every one with
 an empty ledger; then the verdicts for five master seeds. Takes a few minutes.
 """
 
