@@ -152,11 +152,12 @@ class Signature:
     @cached_property
     def tolerance(self) -> tuple[Prediction, Prediction]:
         """The relative and the absolute tolerance, compiled like the prediction."""
-        by_log = self.by_log
-        return (
-            Prediction(sp.sympify(self.criterion.rtol), by_log=by_log),
-            Prediction(sp.sympify(self.criterion.atol), by_log=by_log),
+        relative, absolute = (
+            # Sympy's 0.0 evaluates to its integer 0, which the printer takes for no float.
+            Prediction(sp.sympify(part) if part != 0 else sp.Integer(0), by_log=self.by_log)
+            for part in (self.criterion.rtol, self.criterion.atol)
         )
+        return relative, absolute
 
     @property
     def arguments(self) -> tuple[str, ...]:
