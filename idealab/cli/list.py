@@ -56,7 +56,8 @@ def _entry(idea: Summary, last: Mapping[str, Any] | None, indent: int) -> Iterat
 
 def _verdict(document: Mapping[str, Any]) -> str:
     result = document["result"]
-    seconds, cost = result.get("cost", {}).get("seconds"), ""
-    if seconds is not None:
-        cost = f", {seconds:.0f} s"
-    return f"{result.get('verdict', 'unknown')} on {document['created'][:10]}{cost}"
+    cost: Mapping[str, Any] = result.get("cost", {})
+    verdict = f"{result.get('verdict', 'unknown')} on {document['created'][:10]}"
+    if "seconds" in cost and not cost.get("reused_seeds"):  # what came from the ledger says nothing of the usual cost
+        verdict += f", {cost['seconds']:.0f} s"
+    return verdict

@@ -149,9 +149,10 @@ def _reservations(signature: SignatureResult, width: int) -> Iterator[Text]:
     """What must be said under the row of a signature that is not simply present."""
     said: list[str] = []
     if signature.verdict != "present":
-        wrong = sum(cell.verdict != "present" for cell in signature.cells)
+        good = sum(cell.verdict == "present" for cell in signature.cells)
         said.append(
-            signature.scope or f"{_where(signature.weakest)}, {wrong} of {number.count(len(signature.cells), 'cell')}"
+            signature.scope
+            or f"{_where(signature.weakest)}; {good} of {number.count(len(signature.cells), 'cell')} present"
         )
     said += [signature.weakest.note] if signature.weakest.note else []
     said += [f"not told apart from its rival {rival}" for rival in signature.rivals_standing]
@@ -225,8 +226,9 @@ def _seen(control: ControlResult) -> Iterator[str]:
     shown = pick(control.signatures, key=lambda signature: abs(signature.weakest.deviation), default=None)
     if control.expected == "does_not_matter":
         if shown is not None:
-            yield f"{shown.name} {_in_tolerances(shown.weakest)} tolerances off"
-            yield f"{_in_tolerances(shown.weakest)} tolerances off"
+            off = _in_tolerances(shown.weakest) + (" tolerances off" if math.isfinite(shown.weakest.measured) else "")
+            yield f"{shown.name} {off}"
+            yield off
         return
     told = control.rival or shown
     if told is None:

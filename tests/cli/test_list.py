@@ -31,20 +31,23 @@ def test_the_last_verdict_and_its_cost(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger(tmp_path)
-    for day, verdict in ((30, "refuted"), (31, "supported")):
-        result = {"verdict": verdict, "cost": {"seconds": 38.2}, "evidence_log10": math.inf}
+    for day, verdict, reused in ((29, "partial", 6), (30, "refuted", 0), (31, "supported", 0)):
+        cost = {"seconds": 38.2, "reused_seeds": reused}
+        result = {"verdict": verdict, "cost": cost, "evidence_log10": math.inf}
         ledger.put(
             {
                 "schema": "idealab/verification/1",
                 "parents": [],
-                "idea": "toy",
+                "idea": "toy" if not reused else "other",
                 "created": f"2026-01-{day}T12:00:00+00:00",
                 "result": result,
             }
         )
-    assert lines(capsys, "--ledger", str(tmp_path))[1].strip() == (
-        "idealized, real data · supported on 2026-01-31, 38 s"
-    )
+    listed = [line.strip() for line in lines(capsys, "--ledger", str(tmp_path))]
+    assert listed[1] == "idealized, real data · supported on 2026-01-31, 38 s"
+    assert (
+        listed[3] == "idealized, real data · partial on 2026-01-29"
+    )  # partly from the ledger: not what it usually costs
     monkeypatch.setenv("IDEALAB_LEDGER", str(tmp_path))
     assert "supported" in lines(capsys)[1]
 

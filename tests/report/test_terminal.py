@@ -58,7 +58,7 @@ def test_the_row_is_that_of_the_weakest_cell(build: SimpleNamespace, supported: 
     signature = replace(build.SIGNATURE, cells=(good, bad, good), verdict="inconclusive")
     lines = plain(verification(replace(supported, signatures=(signature,)), 140))
     assert "0.07" in row(lines, "loss clock", "1.5")  # 7 tolerances of 0.01, without its sign
-    assert "absent at kappa=1, log_t=13.8, 1 of 3 cells" in "\n".join(lines)
+    assert "absent at kappa=1, log_t=13.8; 2 of 3 cells present" in "\n".join(lines)
 
 
 def test_experiments_of_the_model_are_told_apart(supported: Verification) -> None:
@@ -99,6 +99,15 @@ def test_a_rival_theory_that_does_not_hold_is_said(build: SimpleNamespace, suppo
     line = row(plain(verification(replace(supported, controls=(control,)), 140)), "exponential tail")
     assert "NOT OK" in line
     assert line.endswith("predicted 0.6134: absent")
+
+
+def test_what_is_not_a_number_is_called_so(build: SimpleNamespace, supported: Verification) -> None:
+    lost = replace(build.CELL, measured=float("nan"), deviation=1e6, verdict="absent")
+    signature = replace(build.SIGNATURE, cells=(lost,), verdict="absent", level="real data")
+    control = replace(supported.controls[-1], seen="breaks", signatures=(signature,))
+    lines = plain(verification(replace(supported, signatures=(signature,), controls=(control,)), 140))
+    assert row(lines, "kappa=1").endswith("loss clock not a number")
+    assert row(lines, "step size").endswith("NOT OK  loss clock not a number")
 
 
 def test_reservations_are_put_into_words(troubled: Verification) -> None:
