@@ -49,7 +49,7 @@ def load(code: Code) -> Callable[..., Array]:
     def prediction(**values: ArrayLike) -> Array:
         if values.keys() != set(code.arguments):
             _refuse(code, tuple(values))
-        return evaluate(values)
+        return evaluate({name: jnp.asarray(v) if isinstance(v, (list, tuple)) else v for name, v in values.items()})
 
     return prediction
 
@@ -77,9 +77,9 @@ def length(name: str, *axes: tuple[str, Array, int]) -> int:
                 f"{label} has shape {array.shape}, but its index on axis {axis} is used; give it that axis"
             )
     found = {array.shape[axis] for _, array, axis in axes}
-    if len(found) > 1:
+    if len(found) > 1 or (name.isdigit() and found != {int(name)}):
         shapes = ", ".join(f"{label} has shape {array.shape}" for label, array, _ in axes)
-        raise UsageError(f"the length {name} is not one number: {shapes}; give arrays that agree")
+        raise UsageError(f"the length {name} does not hold for all: {shapes}; give arrays that agree")
     return found.pop()
 
 
@@ -174,13 +174,16 @@ def piecewise(conditions: tuple[Any, ...], branches: tuple[Callable[..., ArrayLi
     masks.append(open_still)
     result: Any = 0.0
     for mask, branch in zip(masks, branches, strict=True):
-        value = _guarded(_in_type(branch), mask, *variables) if variables else branch()
+        value = _guarded(_in_full(branch), mask, *variables) if variables else branch()
         result = jnp.where(mask, value, result)
     return result
 
 
-def _in_type(branch: Callable[..., ArrayLike]) -> Callable[..., Array]:
-    return lambda *xs: jnp.asarray(branch(*xs)).astype(jnp.result_type(*xs))
+def _in_full(branch: Callable[..., ArrayLike]) -> Callable[..., Array]:
+    """Return the branch with the type and shape of all its variables, which a constant would not have."""
+    return lambda *xs: jnp.broadcast_to(
+        jnp.asarray(branch(*xs)).astype(jnp.result_type(*xs)), jnp.broadcast_shapes(*(x.shape for x in xs))
+    )
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -24,6 +24,15 @@ class Range(NamedTuple):
     length: str | None
 
 
+def is_constant(expression: Expr) -> bool:
+    """Whether Sympy can evaluate an expression to one number, with no sum, integral or limit left in it."""
+    return (
+        isinstance(expression, sp.Expr)
+        and bool(expression.is_number)
+        and not expression.has(ExprWithLimits, sp.Derivative, sp.Limit, sp.Subs)
+    )
+
+
 def limits_of(expression: Expr) -> dict[str, Range]:
     """Ranges of the bound indices of a sum or product, innermost first.
 
@@ -89,7 +98,7 @@ class Layout:
     free, bound
         Index names: those left open, which become axes of the result, and those that sums use up; each sorted.
     lengths
-        For a free index, and for each symbol that stands for a length: the arrays and axes that have this length.
+        For a free index, and for each length, a symbol or digits: the arrays and axes that have this length.
 
     Raises
     ------
@@ -142,7 +151,7 @@ class Layout:
             self.bound += tuple(ranges)
             self._wanted |= {r.length for r in ranges.values() if r.length}
             self._walk(node.function, {**scope, **ranges})
-        else:
+        elif not is_constant(node):  # CRootOf(x**5 - x - 1, 0) is a number, in spite of its x
             for child in node.args:
                 self._walk(child, scope)
 
@@ -151,8 +160,8 @@ class Layout:
         name = name_of(base)
         self.arrays.setdefault(name, base)
         for axis, place in enumerate(indices_of(node)):
-            if base.shape is not None and isinstance(base.shape[axis], sp.Symbol):
-                self._has_length(name_of(base.shape[axis]), name, axis)
+            if base.shape is not None and (base.shape[axis].is_Symbol or base.shape[axis].is_Integer):
+                self._has_length(str(base.shape[axis]), name, axis)
             if isinstance(place, int):
                 continue
             key = name_of(place)

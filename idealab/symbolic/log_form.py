@@ -7,7 +7,7 @@ needed; with positive terms a sum needs no scaling (log-add-exp) and Lambert's W
 positivity.
 
 What stays as it is: a difference of two terms that each overflow, outside of any product, power or logarithm (inf - inf
-is NaN, never a wrong number), and the exponential of the symbol within a logarithm, such as log(log(1 + exp(t))).
+is NaN, never a wrong number), an exponent that grows, as in (1 + 1/t)**t, and functions of ``exp(t)`` or ``gamma(t)``.
 """
 
 from __future__ import annotations
@@ -96,8 +96,15 @@ class _LogForm:
             return sp.Mul(*(r for r, _ in pairs)), sp.Add(*(log for _, log in pairs))
         if isinstance(e, sp.Pow):
             return self._split_power(*e.args)
-        if isinstance(e, sp.Add):
-            return self._split_sum(e)
+        if isinstance(e, (sp.Add, sp.Max, sp.Min)):
+            return self._split_terms(e)
+        if isinstance(e, sp.Abs):
+            rest, log = self.split(e.args[0])
+            return sp.Abs(rest), log
+        if isinstance(e, sp.Piecewise):
+            cases = [(*self.split(value), self.rewrite(condition)) for value, condition in e.args]
+            logs = sp.Piecewise(*((log, condition) for _, log, condition in cases))
+            return sp.Piecewise(*((rest, condition) for rest, _, condition in cases)), logs
         if isinstance(e, sp.Sum):
             rest, log = self.split(e.function)
             if log.free_symbols & set(e.variables):
@@ -115,12 +122,14 @@ class _LogForm:
         rest, log = self.split(base)
         return rest**exponent, log * exponent
 
-    def _split_sum(self, e: Expr) -> tuple[Expr, Expr]:
+    def _split_terms(self, e: Expr) -> tuple[Expr, Expr]:
+        # A sum, maximum or minimum: all terms are divided by one of their exponentials, which is positive.
         pairs = [self.split(term) for term in e.args]
         logs = {log for _, log in pairs}
         if logs == {sp.S.Zero}:
-            return sp.Add(*(r for r, _ in pairs)), sp.S.Zero
-        if len(logs) > 1 and all(r.is_positive for r, _ in pairs):
+            return e.func(*(r for r, _ in pairs)), sp.S.Zero
+        if len(logs) > 1 and isinstance(e, sp.Add) and all(r.is_positive for r, _ in pairs):
             return sp.S.One, LogAddExp(*(log + sp.log(r) for r, log in pairs))
-        greatest = sp.Max(*logs)
-        return sp.Add(*(r * sp.exp(log - greatest) for r, log in pairs)), greatest
+        least = isinstance(e, sp.Min) and all(r.is_positive for r, _ in pairs)  # the term that counts is the smallest
+        scale = sp.Min(*logs) if least else sp.Max(*logs)
+        return e.func(*(r * sp.exp(log - scale) for r, log in pairs)), scale

@@ -63,13 +63,16 @@ class Prediction:
 
     def __post_init__(self) -> None:
         expression: Any = self.expression
-        if not isinstance(expression, sp.Expr):
+        if not isinstance(expression, sp.Expr) or isinstance(expression, sp.Lambda):
             raise DeclarationError(
                 f"expression={expression!r} is {type(expression).__name__}, expected a Sympy expression; build it from "
                 f"sympy symbols and numbers (text is never parsed)"
             )
         if not expression.is_commutative:
-            raise DeclarationError(f"{expression} holds noncommutative symbols; predictions are real numbers")
+            raise DeclarationError(
+                f"{expression} is a matrix, an operator or an unevaluated form, expected one real number; use "
+                f"IndexedBase for arrays, and doit() for what is unevaluated"
+            )
         object.__setattr__(self, "by_log", tuple(self.by_log))
         self._check_names()
         _ = self.sha256, self.code

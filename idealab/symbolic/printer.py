@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
-from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.printing.printer import Printer
 
 from idealab.errors import PrinterError
-from idealab.symbolic.layout import Layout, Range, indices_of, limits_of, name_of
+from idealab.symbolic.layout import Layout, Range, indices_of, is_constant, limits_of, name_of
 from idealab.symbolic.log_form import Peak
 from idealab.symbolic.vocabulary import FUNCTIONS, REMEDIES, gamma_factors
 
@@ -57,6 +56,15 @@ def write(expression: Expr) -> Code:
     PrinterError
         If a part of the expression has no faithful JAX form; the message names it and what would work.
     """
+    try:
+        code = _write(expression)
+        compile(code.source, "<prediction>", "exec")
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise PrinterError(f"{_short(expression)} is nested too deep to compile; simplify or split it") from error
+    return code
+
+
+def _write(expression: Expr) -> Code:
     layout = Layout.of(expression)
     printer = _JaxPrinter(expression, layout)
     result = printer.doprint(expression)
@@ -64,17 +72,14 @@ def write(expression: Expr) -> Code:
     lines = [*printer.lines, f"return finish({result}, dtype, {free}, {rank})"]
     head = ", ".join(["dtype", *(printer.names[name] for name in layout.arguments)])
     source = f"def prediction({head}):\n" + "".join(f"    {line}\n" for line in lines)
-    try:
-        compile(source, "<prediction>", "exec")
-    except (SyntaxError, MemoryError, RecursionError) as error:
-        raise PrinterError(
-            f"{_short(expression)} is nested too deep to compile; simplify it, or state it in parts"
-        ) from error
     return Code(source, tuple(layout.arguments), layout.free)
 
 
 def _short(expression: Expr) -> str:
-    text = str(expression)
+    try:
+        text = str(expression)
+    except RecursionError:
+        return "the expression"
     return text if len(text) <= 120 else text[:117] + "..."
 
 
@@ -145,11 +150,7 @@ class _JaxPrinter(Printer):
         raise PrinterError(f"{_short(expr)} ({kind}) in {_short(self.whole)} has no faithful JAX form; {remedy}")
 
     def _print(self, expr: Expr, **kwargs: Any) -> str:
-        if (
-            isinstance(expr, sp.Expr)
-            and expr.is_number
-            and not expr.has(ExprWithLimits, sp.Derivative, sp.Limit, sp.Subs)
-        ):
+        if is_constant(expr):
             return self._constant(expr)
         return str(super()._print(expr, **kwargs))
 
