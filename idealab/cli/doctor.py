@@ -6,7 +6,6 @@ import importlib
 import os
 import platform
 import textwrap
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,8 @@ def command(ledger: str | None, as_json: bool) -> ExitCode:
 
 
 def _versions(problems: list[str]) -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
     from idealab import __version__
 
     found = {"idealab": __version__, "python": platform.python_version()}

@@ -38,6 +38,14 @@ def test_nothing_heavy_is_imported_before_it_is_needed(command: str) -> None:
     assert shown.stdout.splitlines()[-1].strip() == "heavy:"
 
 
+@pytest.mark.parametrize("command", ["--help", "--version", "verify max_margin --seeds 0"])
+def test_installed_packages_are_not_searched_before_it_is_needed(command: str) -> None:
+    code = f"import sys\nfrom idealab.cli import main\nmain({command.split()!r})\n"
+    code += "print('importlib.metadata' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "False"
+
+
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
