@@ -136,7 +136,7 @@ class Experiment:
     Raises
     ------
     DeclarationError
-        If the sweep is empty, a label or toggle is ambiguous, or a setting is out of its own range.
+        If the sweep is empty, a label is ambiguous, checkpoints are not finite, or there are too few seeds.
     """
 
     name: str
@@ -165,6 +165,8 @@ class Experiment:
             )
         if self.max_seeds < 4:
             raise DeclarationError(f"experiment {self.name!r}: max_seeds={self.max_seeds} must be at least 4")
+        if self.block < 1:
+            raise DeclarationError(f"experiment {self.name!r}: block={self.block} must be at least 1")
         for observable, (_, values) in self.checkpoints.items():
             if not values or not all(math.isfinite(value) for value in values):
                 raise DeclarationError(

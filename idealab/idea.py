@@ -104,7 +104,8 @@ class Signature:
     Raises
     ------
     DeclarationError
-        If the tolerance has no reason, or a primary signature rests on a citation alone.
+        If the tolerance has no reason, the prediction is a step that is only given, or a primary signature rests on
+        a citation alone.
     """
 
     name: str
@@ -123,6 +124,11 @@ class Signature:
         if not self.reason.strip():
             raise DeclarationError(
                 f"signature {self.name!r} gives no reason for its tolerance; say which bias it allows for"
+            )
+        if self.step is not None and self.derivation[self.step].kind == "given":
+            raise DeclarationError(
+                f"signature {self.name!r} predicts with the step {self.step!r}, which is only given; "
+                "name a derived, checked or cited step"
             )
         if self.primary and self.known == "cited":
             raise DeclarationError(
@@ -211,7 +217,8 @@ class Idea:
     Raises
     ------
     DeclarationError
-        If an assumption names a signature that is not declared, or there is no primary signature.
+        If an assumption names a signature that is not declared, there is no primary signature, or two derivations
+        share a name.
     """
 
     name: str
@@ -232,6 +239,7 @@ class Idea:
                         f"assumption {assumption.name!r} names the signature {name!r}, which is not declared; "
                         f"declared: {', '.join(self.signatures)}"
                     )
+        _ = self.derivations
 
     @cached_property
     def derivations(self) -> Named[Derivation]:

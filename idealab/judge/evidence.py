@@ -100,10 +100,13 @@ def median_band_evidence(deviations: Floats) -> tuple[float, float, float, float
 
 
 def skewness(deviations: Floats) -> float:
-    """Bias-corrected sample skewness G1 of shape (s,), s >= 3; zero when the seeds do not vary."""
-    n, centred = len(deviations), deviations - np.mean(deviations)
+    """Bias-corrected sample skewness G1 of shape (s,); zero for s < 3, or when the seeds do not vary."""
+    n = len(deviations)
+    if n < 3:
+        return 0.0
+    centred = deviations - np.mean(deviations)
     variance = float(np.mean(centred**2))
-    if n < 3 or variance <= (1e-12 * (1 + abs(float(np.mean(deviations))))) ** 2:
+    if variance <= (1e-12 * (1 + abs(float(np.mean(deviations))))) ** 2:
         return 0.0
     return float(np.mean(centred**3)) / variance**1.5 * np.sqrt(n * (n - 1)) / (n - 2)
 

@@ -115,14 +115,15 @@ class Derivation:
         """
         known = _Watched(self)
         equation = self._equation(name, compute(known))
-        how = "computed by Sympy"
-        if residual is not None:
-            how += ", " + _vanishing(f"{self.name}.{name}", residual(equation, known), {})
+        # Before the residual looks at earlier equations: a typed equation that is checked is not derived.
         if not known.seen:
             raise DerivationError(
                 f"step {self.name}.{name} is marked derived but used no earlier equation; "
                 "look its inputs up in the mapping it is handed, or mark it given, checked or cited"
             )
+        how = "computed by Sympy"
+        if residual is not None:
+            how += ", " + _vanishing(f"{self.name}.{name}", residual(equation, known), {})
         return self._with(Step(name, words, equation, "derived", how, tuple(known.seen)))
 
     def check(
