@@ -37,12 +37,12 @@ class Comparison:
     @property
     def frozen(self) -> bool:
         """Whether all seeds are bit-identical, so that the seed evidently reaches nothing."""
-        same = (np.ptp(values) == 0 for values in (self.predicted, self.measured) if np.isfinite(values).all())
-        return len(self.measured) >= 4 and np.isfinite(self.measured).all() and all(same)
+        both = np.stack([self.predicted, self.measured])
+        return len(self.measured) >= 4 and bool(np.isfinite(both).all()) and bool((np.ptp(both, axis=1) == 0).all())
 
 
 def compare(signature: Signature, task: Task, rival: Prediction | None = None) -> list[Comparison]:
-    """The cells of one signature in one condition: one for each checkpoint, or a single one.
+    """The cells of one signature in one condition: one for each checkpoint, or a single one; empty without batches.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def compare(signature: Signature, task: Task, rival: Prediction | None = None) -
     Raises
     ------
     DeclarationError
-        If the experiment does not report what the prediction needs.
+        If the experiment does not report the observable at every checkpoint, or what the prediction needs.
     """
     argument, values = task.experiment.checkpoints.get(signature.observable, ("", (math.nan,)))
     formula = (rival or signature.prediction, *signature.tolerance)
@@ -61,7 +61,10 @@ def compare(signature: Signature, task: Task, rival: Prediction | None = None) -
     ]
     return [
         Comparison(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in Comparison.__dataclass_fields__)
+            *(
+                np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)])
+                for name in Comparison.__dataclass_fields__
+            )
         )
         for parts in batches
     ]
@@ -87,7 +90,7 @@ def _checkpoint(argument: str, value: float) -> str:
 def _compare(
     formula: tuple[Prediction, ...], signature: Signature, task: Task, batch: Batch, argument: str, k: int
 ) -> Comparison:
-    measured = batch.observables[signature.observable]
+    measured = _reported(signature.observable, task, batch)
     arguments = dict(batch.parameters)
     if argument:
         measured = measured[:, k]
@@ -95,7 +98,7 @@ def _compare(
     needed = sorted({name for part in formula for name in part.arguments})
     arguments = {name: _argument(name, arguments, task, batch.seeds) for name in needed}
     with precise():
-        predicted, tolerances = (np.asarray(part) for part in _evaluator(*formula)(arguments))
+        predicted, tolerances = (np.asarray(part) for part in _evaluator(*formula)(np.zeros(batch.seeds), arguments))
     predicted, tolerances = (_shaped(part, measured, signature, task) for part in (predicted, tolerances))
     with np.errstate(all="ignore"):
         deviations = np.where(np.isfinite(measured), (measured - predicted) / tolerances, OFF_SCALE)
@@ -110,6 +113,23 @@ def _compare(
         for part in (predicted, measured, tolerances, sizes)
     )
     return Comparison(predicted, measured, tolerances, np.minimum(sizes, OFF_SCALE))
+
+
+def _reported(observable: str, task: Task, batch: Batch) -> np.ndarray[Any, Any]:
+    """The observable with its leading axis of seeds, and, if it is recorded at checkpoints, a second one of these."""
+    if observable not in batch.observables:
+        raise DeclarationError(
+            f"{task.experiment.name!r} under {task.label!r} does not report {observable!r}, only "
+            f"{', '.join(sorted(batch.observables)) or 'nothing'}; report it, or do not ask for it"
+        )
+    measured = batch.observables[observable]
+    _, values = task.experiment.checkpoints.get(observable, ("", ()))
+    if values and measured.shape[1:2] != (len(values),):
+        raise DeclarationError(
+            f"{task.experiment.name!r} under {task.label!r} reports {observable!r} with shape {measured.shape[1:]} a "
+            f"seed, but declares {len(values)} checkpoints; make them the first axis"
+        )
+    return measured
 
 
 def _argument(name: str, reported: Mapping[str, Any], task: Task, seeds: int) -> np.ndarray[Any, Any]:
@@ -142,7 +162,7 @@ def _shaped(
 
 @lru_cache(maxsize=256)
 def _evaluator(prediction: Prediction, rtol: Prediction, atol: Prediction) -> Callable[..., Any]:
-    """``arguments -> (predicted, tolerance)``, over a leading axis of seeds."""
+    """``(seeds, arguments) -> (predicted, tolerance)``, over a leading axis of seeds, which a constant needs too."""
     parts = [(part.to_jax(), part.arguments) for part in (prediction, rtol, atol)]
 
     def evaluate(arguments: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -151,7 +171,7 @@ def _evaluator(prediction: Prediction, rtol: Prediction, atol: Prediction) -> Ca
         )
         return value, absolute + relative * jnp.abs(value)
 
-    def over_seeds(arguments: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        return jax.vmap(evaluate, axis_size=len(next(iter(arguments.values()))))(arguments)
+    def over_seeds(seeds: jax.Array, arguments: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return jax.vmap(lambda _, arguments: evaluate(arguments))(seeds, arguments)
 
     return jax.jit(over_seeds)
