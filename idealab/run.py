@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import platformdirs
 
+from idealab.errors import DeclarationError
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.ledger.records import BATCH, digest
 from idealab.ledger.store import Ledger
@@ -77,6 +78,8 @@ class Task:
     condition: Condition
     assumption: str = ""
     batches: list[Batch] = field(default_factory=list[Batch])
+    stored: dict[int, Batch] = field(default_factory=dict[int, Batch])
+    """By first seed, what an earlier run has left in the ledger; taken when its turn comes."""
 
     @property
     def label(self) -> str:
@@ -141,25 +144,57 @@ def source_digest(observe: Callable[..., Any]) -> str:
     """
     import idealab.simulate
 
+    function = _unwrapped(observe)
     try:
-        file = inspect.getsourcefile(inspect.unwrap(observe))
+        file = inspect.getsourcefile(function if inspect.isroutine(function) else type(function))
         texts = [Path(file or "").read_bytes()]
     except (TypeError, OSError):
         return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
-    texts.append(_closure(observe).encode())
+    texts.append(_carried(observe, ()).encode())
     for folder in idealab.simulate.__path__:
         texts += [path.read_bytes() for path in sorted(Path(folder).glob("*.py"))]
     return hashlib.sha256(b"\0".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
 
 
-def _closure(function: Any) -> str:
-    """The values that a function carries with it, as text without memory addresses."""
-    if hasattr(function, "func"):  # functools.partial
-        return f"{_closure(function.func)}({[_closure(v) for v in (*function.args, *function.keywords.items())]})"
-    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    if callable(function):
-        return f"{getattr(function, '__qualname__', type(function).__name__)}[{', '.join(map(_closure, cells))}]"
-    return repr(function)
+def _unwrapped(function: Any) -> Any:
+    """The function within partials and wrappers such as that of `jax.jit`."""
+    while isinstance(function, partial) or hasattr(function, "__wrapped__"):
+        function = function.func if isinstance(function, partial) else function.__wrapped__
+    return function
+
+
+def _carried(value: Any, inside: tuple[int, ...]) -> str:
+    """A value, and all that a function carries with it, as text that is the same in every process.
+
+    Arrays enter by their bytes, since NumPy abbreviates long ones; ``inside`` are the objects that hold this one.
+    """
+    if id(value) in inside:
+        return "itself"
+    item: Any = value  # not narrowed to types with unknown parts
+    parts: tuple[Any, ...] | None = None
+    if isinstance(value, partial):
+        parts = (item.func, item.args, item.keywords)
+    elif hasattr(value, "__wrapped__"):
+        parts = (item.__wrapped__,)
+    elif inspect.ismethod(value):
+        parts = (item.__func__, item.__self__)
+    elif inspect.isfunction(value):
+        cells = tuple(cell.cell_contents for cell in item.__closure__ or ())
+        parts = (item.__module__, item.__qualname__, item.__defaults__, item.__kwdefaults__, cells)
+    elif isinstance(value, (np.ndarray, jax.Array)):
+        array = np.asarray(item)
+        parts = (array.dtype.str, array.shape, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest())
+    elif isinstance(value, Mapping):
+        parts = tuple(item.items())
+    elif isinstance(value, (tuple, list)):
+        parts = tuple(item)
+    elif inspect.isclass(value) or inspect.ismodule(value) or inspect.isbuiltin(value):
+        parts = (item.__name__,)
+    elif hasattr(value, "__dict__"):
+        parts = tuple(vars(item).items())
+    if parts is None:
+        return repr(item)
+    return f"{type(item).__name__}({', '.join(_carried(part, (*inside, id(item))) for part in parts)})"
 
 
 @lru_cache(maxsize=64)
@@ -173,6 +208,11 @@ def _compiled(observe: Callable[[jax.Array, Condition], Observation], block: int
         return jax.vmap(lambda key: observe(key, condition))(keys)
 
     return simulate
+
+
+def _floats(values: Mapping[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    # The one type that the ledger gives back, so that it makes no difference where a batch comes from.
+    return {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
 
 
 class Runner:
@@ -195,7 +235,7 @@ class Runner:
         self._programs: dict[Any, Event] = {}
 
     def find(self, task: Task) -> None:
-        """Take from the ledger the batches that an earlier run of the same declaration left."""
+        """Look in the ledger for the batches that an earlier run of the same declaration left."""
         if self.ledger is None:
             return
         found = self.ledger.batches(
@@ -207,34 +247,30 @@ class Runner:
             precision=self.precision,
         )
         for document in found:
-            if document["first_seed"] != task.seeds:
-                break
-            arrays = {
-                part: {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
-                for part, values in document["observation"].items()
-            }
-            evaluations = float(np.sum(arrays["parameters"].pop("gradient_evaluations", np.zeros(1))))
-            task.batches.append(
-                Batch(
-                    task.seeds,
-                    document["seeds"],
-                    arrays["parameters"],
-                    arrays["observables"],
-                    evaluations,
-                    digest(document),
-                    True,
-                )
-            )
+            first, seeds = document["first_seed"], document["seeds"]
+            if seeds == task.experiment.block:
+                parameters, observables = (_floats(document["observation"][p]) for p in ("parameters", "observables"))
+                evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
+                record = digest(document)
+                task.stored[first] = Batch(first, seeds, parameters, observables, evaluations, record, reused=True)
 
-    def extend(self, tasks: Sequence[Task], deadline: float | None) -> None:
-        """Simulate one more block of every task, in the order given, until the deadline (`time.monotonic`)."""
+    def extend(self, tasks: Sequence[Task], deadline: float | None) -> list[Task]:
+        """Add one more block to every task, in the order given: from the ledger, or simulated until the deadline.
+
+        Going through the same rounds as a run that was never disturbed, a run that goes on ends as that one would.
+
+        Returns
+        -------
+        list of Task
+            Those for which no time was left by the deadline (`time.monotonic`).
+        """
         workers = 1 if jax.default_backend() != "cpu" else min(4, os.cpu_count() or 1)
-        waiting, running = list(tasks), dict[Future[Batch], Task]()
+        waiting, late, running = [t for t in tasks if not self._resume(t)], list[Task](), dict[Future[Batch], Task]()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="idealab")
         try:
             while waiting or running:
                 if deadline is not None and time.monotonic() >= deadline:
-                    waiting.clear()
+                    late, waiting = [*late, *waiting], []
                 while waiting and len(running) < workers:
                     task = waiting.pop(0)
                     running[pool.submit(self._block, task)] = task
@@ -245,6 +281,15 @@ class Runner:
                     self.progress.step(f"{task.experiment.name}: {task.label}")
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+        return late
+
+    def _resume(self, task: Task) -> bool:
+        batch = task.stored.pop(task.seeds, None)
+        if batch is None:
+            return False
+        task.batches.append(batch)
+        self.progress.step(f"{task.experiment.name}: {task.label}")
+        return True
 
     def _block(self, task: Task) -> Batch:
         started, first = time.perf_counter(), task.seeds
@@ -253,10 +298,14 @@ class Runner:
         stream = int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
         with precise(), self._compiled_once(experiment, task.realized):
             observation = simulate(np.uint32(self.master_seed), np.uint32(stream), np.uint32(first), task.realized)
-            parameters = {name: np.asarray(value) for name, value in observation.parameters.items()}
-            observables = {name: np.asarray(value) for name, value in observation.observables.items()}
+            if not isinstance(observation, Observation):
+                raise DeclarationError(
+                    f"experiment {experiment.name!r}: observe must return an Observation, "
+                    f"got {type(observation).__name__}"
+                )
+            parameters, observables = _floats(observation.parameters), _floats(observation.observables)
         record = self._keep(task, first, time.perf_counter() - started, parameters, observables)
-        evaluations = float(np.sum(parameters.pop("gradient_evaluations", np.zeros(1))))
+        evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
         return Batch(first, block, parameters, observables, evaluations, record, reused=False)
 
     def _keep(self, task: Task, first: int, seconds: float, parameters: Arrays, observables: Arrays) -> str | None:

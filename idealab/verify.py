@@ -116,15 +116,14 @@ def verify(
 def _simulate(
     runner: Runner, tasks: Sequence[Task], assessment: Assessment, watcher: Progress, deadline: float | None
 ) -> None:
-    """Rounds of one block for every task that is still open: at least four seeds each, then until decided."""
+    """Rounds of one block for every task that is still open: one each, then until decided."""
     for task in tasks:
         runner.find(task)
-    steps, pending = 0, [task for task in tasks if not task.seeds]
+    steps, pending = 0, list(tasks)
     while pending:
         steps += len(pending)
         watcher.planned(steps)
-        runner.extend(pending, deadline)
-        if deadline is not None and time.monotonic() >= deadline:
+        if runner.extend(pending, deadline):
             watcher.warn("the budget is spent; what is undecided stays so")
             return
         pending = assessment.undecided()
@@ -146,6 +145,9 @@ def _recorded(outcome: Verification, store: Ledger, tasks: Sequence[Task], watch
 
 
 def _check_numbers(seeds: int | None, budget: float | None, master_seed: int) -> None:
+    for name, value in (("seeds", seeds), ("master_seed", master_seed)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"{name}={value!r} must be a whole number")
     if seeds is not None and seeds < 4:
         raise UsageError(f"seeds={seeds} is too few: fewer than 4 seeds cannot decide a cell; give 4 or more")
     if budget is not None and not 0 < budget < math.inf:
