@@ -43,6 +43,11 @@ class Question:
         """How many cells it is judged on."""
         return len(self.tasks) * len(checkpoint_labels(self.experiment, self.signature.observable))
 
+    @property
+    def gates(self) -> bool:
+        """Whether a rival that is not refuted here lowers the verdict on the idea."""
+        return self.assumption is None and self.signature.primary and self.experiment.level == "idealized"
+
 
 def questions_of(idea: Idea, signatures: Sequence[Signature], tasks: Sequence[Task]) -> list[Question]:
     """Everything that will be judged: the sweeps, then what each control must show."""
@@ -71,14 +76,23 @@ class Assessment:
         """Tasks in which more seeds could still decide a cell."""
         more: dict[Task, None] = {}
         for question in self.questions:
-            cells = self._cells(question)
-            decisions = self._judge(question, cells)
-            per_task = len(cells) // len(question.tasks)
-            for i, (cell, decision) in enumerate(zip(cells, decisions, strict=True)):
-                task = question.tasks[i // per_task]
-                if decision.verdict == "undecided" and not cell.frozen and task.seeds < self._cap(question):
-                    more[task] = None
+            more |= dict.fromkeys(task for task, _ in self._open(question))
+            for rival in question.signature.rivals.values() if question.gates else ():
+                if not self._refuted(question, rival.prediction):
+                    # One refuting cell is enough, so more seeds go only to the one that is nearest to it.
+                    still_open = self._open(question, rival.prediction)
+                    more |= {task: None for task, _ in sorted(still_open, key=lambda item: -item[1].absent_log10)[:1]}
         return list(more)
+
+    def _open(self, question: Question, rival: Prediction | None = None) -> list[tuple[Task, Decision]]:
+        """The undecided cells below the cap, which are not frozen."""
+        cells = self._cells(question, rival)
+        places = [task for task in question.tasks for _ in range(len(cells) // len(question.tasks))]
+        return [
+            (task, decision)
+            for task, cell, decision in zip(places, cells, self._judge(question, cells), strict=True)
+            if decision.verdict == "undecided" and not cell.frozen and task.seeds < self._cap(question)
+        ]
 
     def outcome(self, declaration: str, environment: Mapping[str, Any], seconds: float) -> Verification:
         """The verdict from what has been observed so far."""
