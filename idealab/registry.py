@@ -117,8 +117,9 @@ def _import(room: str, name: str) -> ModuleType:
         return importlib.import_module(module)
     except IdealabError:
         raise
-    except Exception as error:
-        raise DeclarationError(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
+    except Exception as error:  # whatever a file may do while it is imported: it is the idea that is at fault
+        words = " ".join(str(error).split())
+        raise DeclarationError(f"{module} cannot be imported: {type(error).__name__}: {words}") from error
 
 
 def _entry_points() -> Mapping[str, str]:
@@ -135,16 +136,24 @@ def _source(room: str, name: str) -> Path | None:
         return _built_in(room)[name]
     try:
         spec = find_spec(_module(room, name) or "")
-    except (ImportError, ValueError):
+    except Exception:  # importing the parent package may fail in any way, and must not take the other ideas along
         return None
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
 def _summary(name: str, theory: Path | None, experiment: Path | None) -> Summary:
     """Read the first paragraph of the theory's docstring and the levels from the sources."""
-    text = ast.get_docstring(ast.parse(theory.read_text("utf-8"))) if theory is not None else None
+    text = ast.get_docstring(_parsed(theory))
     levels: list[str] = []
-    for node in ast.walk(ast.parse(experiment.read_text("utf-8"))) if experiment is not None else ():
+    for node in ast.walk(_parsed(experiment)):
         if isinstance(node, ast.keyword) and node.arg == "level" and isinstance(node.value, ast.Constant):
             levels.append(str(node.value.value))
     return Summary(name, " ".join((text or "").split("\n\n")[0].split()), tuple(dict.fromkeys(levels)))
+
+
+def _parsed(source: Path | None) -> ast.Module:
+    """The syntax of a file; that of an empty one, if there is none or it is no Python: `load` says what is wrong."""
+    try:
+        return ast.parse("" if source is None else source.read_text("utf-8"))
+    except (SyntaxError, ValueError, OSError):
+        return ast.parse("")
