@@ -36,7 +36,7 @@ b, weight_decay, L, r, z, delta = sp.symbols("b weight_decay L r z delta", posit
 k, n, m, j = sp.symbols("k n m j", integer=True, nonnegative=True)
 p, q, c = (sp.IndexedBase(name, positive=True) for name in "pqc")
 G, pinv, pseudo_inverse, w_hat, w_S = (sp.IndexedBase(name) for name in ("G", "pinv", "pseudo_inverse", "w_hat", "w_S"))
-u, e = sp.Function("u"), sp.Function("e")
+u, e, h = (sp.Function(name) for name in "ueh")
 # y stands for gamma^2 w_hat . w, and s for ln t.
 y, s, a, f, g, Lambda, gap = sp.symbols("y s a f g Lambda gap", real=True)
 tau = eta * gamma**2 * t
@@ -62,7 +62,7 @@ def _clock(known: Known) -> sp.Equality:
 
 
 def _weights(known: Known) -> sp.Equality:
-    return Eq(q[n], known["share"].rhs.subs(u(n, t), known["settled"].rhs).subs(L, known["clock"].rhs / t))
+    return Eq(q[n], known["share"].rhs.subs(u(n, t), known["settled"].rhs).subs(L, known["loss_clock"].rhs / t))
 
 
 def _margins(known: Known) -> sp.Equality:
@@ -87,7 +87,7 @@ def _residual(known: Known) -> sp.Equality:
 
 def _relative_gap(known: Known) -> sp.Equality:
     """Put in Lambda = ln tau; the least margin is that of the largest weight."""
-    clock = log(t / known["clock"].rhs)
+    clock = log(t / known["loss_clock"].rhs)
     least = clock + known["support_shape"].rhs.subs(p[n], p_max)
     return Eq(gap, 1 - least / (gamma * known["norm"].rhs.subs(y, clock + known["projection"].rhs)))
 
@@ -139,24 +139,24 @@ settling = (
         Eq(u(n, t), log(tau * c[n] / p[n])),
         lambda equation, known: _out_of_balance(equation.rhs, known),
     )
-    .derive("clock", "the loss is a clock, on which the sample weights do not show", _clock)
+    .derive("loss_clock", "the loss is 1/(eta gamma^2 t), whatever the sample weights", _clock)
     .derive("weights", "the shares are the dual weights", _weights)
     .derive("margins", "exact at every w, with Lambda = -ln L", _margins)
     .derive(
         "support_shape",
-        "the shares are put in",
+        "the margin of a support vector exceeds -ln L by -ln p_n",
         lambda known: Eq(u(n, t) - Lambda, _alike(known, "margins").subs(q[n], known["weights"].rhs) - Lambda),
     )
     .derive("cross_entropy", "exact at every w; the sum over q is H(p) + KL(p|q)", _cross_entropy)
     .derive(
         "projection",
-        "the shares are put in, so that the divergence is gone",
+        "gamma^2 w_hat . w exceeds -ln L by the entropy of p",
         lambda known: Eq(y - Lambda, known["cross_entropy"].rhs.xreplace({q[n]: known["weights"].rhs}) - Lambda),
     )
-    .derive("residual", "what is left of w on the span after w_hat ln t", _residual)
-    .derive("relative_gap", "1 - margin/gamma", _relative_gap)
-    .derive("expansion", "to second order in 1/ln(tau)", _expansion)
-    .derive("textbook", "to first order", _textbook)
+    .derive("support_residual", "w - w_hat ln t tends to a constant on the span, whatever the start", _residual)
+    .derive("relative_gap", "1 - margin/gamma, to all orders in 1/ln(tau)", _relative_gap)
+    .derive("expansion", "the same to second order", _expansion)
+    .derive("textbook_gap", "the same to first order, (H - H_inf)/ln(tau)", _textbook)
     .given("one_flow", "one support vector, logistic loss", Eq(e(t).diff(t), eta * gamma**2 / (1 + exp(e(t)))))
     .derive("late", "how its loss is late on the clock; a is set by the start", _late)
     .given("one_step", "one step, exponential loss", Eq(e(t + 1), e(t) + eta * gamma**2 * exp(-e(t))))
@@ -166,43 +166,20 @@ settling = (
 # --- How fast they settle --------------------------------------------------------------------------------------------
 
 
-def _planted(known: Known) -> tuple[sp.Matrix, sp.Matrix]:
-    """The samples, and the dual of the support vectors, G alpha = 1."""
-    x = known["planted"].rhs.as_explicit()
-    return x, (x[:2, :] * x[:2, :].T).LUsolve(sp.ones(2, 1)).applyfunc(sp.cancel)
-
-
 def _linear(known: Known) -> sp.Equality:
-    """Put weights v = eta t exp(-u), near the solution alpha of G alpha = 1, into the flow of u_2 - u_1 in ln t."""
-    x, alpha = _planted(known)
-    late, off = sp.symbols("late off", positive=True)
-    along = gamma**2 * e(s) * sp.Matrix([alpha[1], -alpha[0]])  # keeps v_1 + v_2
-    v = [
-        w * (1 + delta * along[i]) * (1 - delta * late * w / eta) for i, w in enumerate(alpha)
-    ]  # logistic: 1 - exp(-u)
-    flow = ((x[1, :] - x[0, :]) * x.T * sp.Matrix([*v, delta * off]))[0]
-    first = sp.expand(flow.diff(delta).subs(delta, 0))
-    beyond = eta * sp.powsimp(sp.expand(exp(s - known["outside"].rhs.subs(t, exp(s)))))
-    parts = {e(s): e(s), late: exp(-s), off: beyond}
-    return Eq(e(s).diff(s), sp.Add(*(sp.factor(first.coeff(part)) * value for part, value in parts.items())))
-
-
-def _deviation(known: Known) -> sp.Equality:
-    """Solve for e, with one symbol for the strength of each force."""
-    driven = known["linear"].rhs
-    forces = [term.as_independent(s)[1] for term in driven.args if not term.has(e(s))]
-    named = (strength * force / force.subs(s, 0) for strength, force in zip((f, g), forces, strict=True))
-    return sp.dsolve(Eq(e(s).diff(s), driven.coeff(e(s)) * e(s) + sp.Add(*named)), e(s))
+    """The flow in s = ln t, to first order in deviations h of the margins, for any number of support vectors."""
+    margins = known["settled"].rhs + delta * h(n, s)
+    flow = known["flow"].rhs.replace(u, lambda index, _: margins.subs(n, index))
+    return Eq(h(n, s).diff(s), sp.factor_terms(t * flow.diff(delta).subs(delta, 0)))
 
 
 def _divergence(known: Known) -> sp.Equality:
-    """KL(p|q) = -ln(1 - Q) + ln sum p exp(h) - sum p h for q = (1 - Q) p exp(h)/Z, to leading order in Q and in h."""
-    _, alpha = _planted(known)
-    p_1, p_2 = (alpha / sum(alpha)).applyfunc(sp.cancel)
-    spread = p_1 * (exp(p_2 * delta) - 1) + p_2 * (exp(-p_1 * delta) - 1)  # h_1 - h_2 = delta, sum p h = 0
-    on_support = sp.factor(log(1 + spread).diff(delta, 2).subs(delta, 0)) * e(s) ** 2 / 2
-    beyond = eta * sp.powsimp(sp.expand(exp(s - known["outside"].rhs.subs(t, exp(s))))) / sp.cancel(sum(alpha))
-    return Eq(sp.Symbol("KL"), on_support + beyond)
+    """KL(p|q) = -ln(1 - Q) + ln sum p exp(h) for q = (1 - Q) p exp(h)/Z with sum p h = 0, to leading order."""
+    p_1, p_2 = 1 / (1 + r), r / (1 + r)
+    spread = p_1 * (exp(p_2 * delta) - 1) + p_2 * (exp(-p_1 * delta) - 1)  # h_1 - h_2 = delta
+    inside = sp.factor(log(1 + spread).diff(delta, 2).subs(delta, 0)) * e(s) ** 2 / 2
+    outside = exp(-known["outside"].rhs) * t / known["loss_clock"].rhs
+    return Eq(sp.Symbol("KL"), inside + sp.powsimp(sp.expand(outside.subs(t, exp(s)))))
 
 
 def _slopes(equation: sp.Equality, decaying: sp.Expr) -> list[sp.Expr]:
@@ -215,28 +192,25 @@ def _slopes(equation: sp.Equality, decaying: sp.Expr) -> list[sp.Expr]:
 
 
 relaxation = (
-    Derivation("relaxation", "how fast the shares settle")
+    Derivation("relaxation", "how fast the shares settle", settling.steps)
+    .derive("linear", "deviations h of the margins decay by the matrix G diag(p)/gamma^2", _linear)
     .given(
-        "planted",
-        "two support vectors with weights 1/(1 + r) and r/(1 + r), and a sample off the support",
-        Eq(
-            sp.MatrixSymbol("X", 3, 2),
-            gamma * sp.Matrix([[1, sqrt(lambda_min * r)], [1, -sqrt(lambda_min / r)], [theta, g]]),
-        ),
+        "mode",
+        "that of its slowest mode, forced in 1/t by the logistic loss and by steps, and by samples off the support",
+        Eq(e(s).diff(s), -lambda_min * e(s) + f * exp(-s) + g * exp((1 - theta) * s)),
     )
-    .given("outside", "the margin off the support", Eq(u(m, t), theta * log(t) + a))
-    .derive("linear", "flow of e = ln(q_1/q_2) - ln(p_1/p_2) in s = ln t, logistic loss, to first order", _linear)
-    .derive("deviation", "its solution", _deviation)
+    .derive("deviation", "its solution", lambda known: sp.dsolve(known["mode"], e(s)))
     .check(
-        "shape_slope",
-        "the slowest of the three is seen late: d ln|e|/d ln t",
+        "shape_rate",
+        "the shape is approached with the slowest of three rates; d ln|e|/d ln t",
         Eq(sp.Symbol("slope"), -Min(lambda_min, theta - 1, 1)),
         lambda equation, known: _slopes(equation, known["deviation"].rhs),
     )
-    .derive("divergence", "quadratic on the support, but linear in the share off it", _divergence)
+    .given("outside", "the margin off the support", Eq(u(m, t), theta * log(t) + a))
+    .derive("divergence", "two support vectors: quadratic on the support, linear in the share off it", _divergence)
     .check(
-        "divergence_slope",
-        "d ln KL/d ln t",
+        "divergence_rate",
+        "KL(p|q) decays twice as fast, unless samples off the support hold it up; d ln KL/d ln t",
         Eq(sp.Symbol("slope"), -Min(2 * lambda_min, theta - 1, 2)),
         lambda equation, known: _slopes(equation, known["divergence"].rhs.subs(e(s), known["deviation"].rhs)),
     )
@@ -254,7 +228,7 @@ def _decayed(known: Known) -> sp.Equality:
 decay = (
     Derivation("decay", "where weight decay stops the separator", settling.steps)
     .given("balance", "w_hat . (gradient + weight_decay w) = 0", Eq(L, weight_decay * y / gamma**2))
-    .derive("separator_projection", "y = Lambda + H with this loss", _decayed)
+    .derive("stopped_projection", "w stops where the loss is weight_decay w_hat . w", _decayed)
 )
 
 
@@ -271,240 +245,155 @@ tail = (
     .given("short", "the component of w along the first", Eq(e(t).diff(t), eta * b * e(t) ** (-b - 1)))
     .given("long", "the component along the second", Eq(e(t).diff(t), 3 * eta * b * (3 * e(t)) ** (-b - 1)))
     .given("gamma", "w_hat = (1, 1/3)", Eq(gamma, 1 / sqrt(1 + sp.Rational(1, 9))))
-    .derive("relative_gap", "w turns to the slope 3^(-b/(b+2)), not 1/3", _tail_gap)
+    .derive("polynomial_gap", "w turns to the slope 3^(-b/(b+2)), where w_hat has 1/3", _tail_gap)
 )
-
-
-def _least_squares(equation: sp.Equality, known: Known) -> list[sp.Expr]:
-    """The modes put together against the typed solution, for data with singular values 5 and 3."""
-    x = sp.Matrix([[3, 2, 2], [2, 3, -2]])
-    modes = [(5, sp.Matrix([1, 1]) / sqrt(2)), (3, sp.Matrix([1, -1]) / sqrt(2))]
-    end = lambda value, left: known["end"].rhs.subs({delta: value, a: sum(left)})
-    w = sum((x.T * left / value * end(value, left) for value, left in modes), sp.zeros(3, 1))
-    inverse = x.pinv()
-    typed = [
-        equation.rhs.subs(k, 2).doit().subs({pseudo_inverse[j, i]: inverse[row, i] for i in range(2)})
-        for row in range(3)
-    ]
-    return list(w - sp.Matrix(typed))
 
 
 interpolation = (
     Derivation("interpolation", "the squared loss (1 - u)^2/2, from the origin")
-    .given("mode", "flow along a singular vector; delta its value", Eq(e(t).diff(t), eta * delta * (a - delta * e(t))))
+    .given(
+        "mode", "a sample drives a singular vector of value delta", Eq(e(t).diff(t), eta * delta * (f - delta * e(t)))
+    )
+    .given(
+        "inverse",
+        "the pseudo-inverse, f and g the entries of the left and the right vector",
+        Eq(pseudo_inverse[j, n], f * g / delta),
+    )
     .derive(
         "end",
         "where it ends",
         lambda known: Eq(e(sp.oo), sp.limit(sp.dsolve(known["mode"], e(t), ics={e(0): 0}).rhs, t, sp.oo)),
     )
-    .check(
-        "weights",
-        "together, the least-squares solution of least norm",
-        Eq(sp.IndexedBase("w")[j], over(pseudo_inverse[j, n])),
-        _least_squares,
+    .derive(
+        "least_squares",
+        "vectors and samples put together: the least-squares solution of least norm",
+        lambda known: Eq(
+            sp.IndexedBase("w")[j], over((g * known["end"].rhs).subs(known["inverse"].rhs, known["inverse"].lhs))
+        ),
     )
 )
 
 # --- What must be seen -----------------------------------------------------------------------------------------------
 
-entropy, largest = settling["projection"].equation.rhs, -log(p_max)
 bias = 10 * (1 + log(tau)) / tau + 1e-8 + 1e-13 * log(t)
 BIAS = (
-    "the logistic loss is late by (1 + ln tau)/tau and discrete steps ahead by half as much times eta gamma^2 (steps "
-    "`late` and `ahead`); ten times that for the start and for more support vectors, rates above 1 taken for granted; "
-    "1e-8 for the integrator; 1e-13 ln t for rounding, and for the digits to which the reference solution is known"
+    "the logistic loss is late by (1 + ln tau)/tau, discrete steps are ahead by eta gamma^2/2 times as much (`late`, "
+    "`ahead`): ten times that, for the start and more support vectors with rates above 1; 1e-8 for the integrator; "
+    "1e-13 ln t for rounding and the digits of the reference solution"
 )
-SLOPE = "the next rate still adds to the slope: a tenth, when rates are some tenths apart and the distance below 1e-3"
+STRETCH = "the pseudo-inverse stretches errors of the margins by at most 1/(gamma sqrt(lambda_min)); those: " + BIAS
+QUOTIENT = "margin and norm each bring their error, over ln(tau): " + BIAS
+NEXT = "twice the next order (`expansion`), its terms without their signs; the error of relative_gap: " + QUOTIENT
+SLOPE = "the next rate still adds a tenth to the slope, with rates some tenths apart and the distance below 1e-3"
 
-
-def _signature(
-    name: str, statement: str, seen: tuple[str, Derivation, str], criterion: Equals, reason: str, *rivals: Rival
-) -> Signature:
-    """A signature whose time is passed by its logarithm; ``seen`` are the observable, the derivation and its step."""
-    observable, derivation, step = seen
-    return Signature(
-        name, statement, observable, derivation, criterion, reason, step=step, by_log=(t,), rivals=Named(*rivals)
-    )
+entropy, largest = settling["projection"].equation.rhs, -log(p_max)
+second_order = 2 * entropy * (entropy - largest) + gamma**2 * R**2
 
 
 def _rival(name: str, statement: str, expression: sp.Expr) -> Rival:
     return Rival(name, statement, Prediction(expression, by_log=(t,)))
 
 
-signatures = Named(
-    _signature(
-        "loss_clock",
-        "the loss is 1/(eta gamma^2 t)",
-        ("loss_times_time", settling, "clock"),
-        Equals(rtol=bias),
-        BIAS,
-        _rival("convex_bound", "the bound for convex functions is attained", log(tau) ** 2 / (2 * eta * gamma**2)),
-    ),
-    _signature(
-        "projection",
-        "gamma^2 w_hat . w exceeds -ln L by the entropy of the dual weights",
-        ("projection_excess", settling, "projection"),
-        Equals(atol=bias),
-        BIAS,
-        _rival("no_entropy", "all margins are -ln L", sp.Integer(0)),
-    ),
-    _signature(
-        "support_shape",
-        "the margin of a support vector exceeds -ln L by -ln p_n",
-        ("support_excess", settling, "support_shape"),
-        Equals(atol=bias),
-        BIAS,
-        _rival("no_shape", "all margins are -ln L", sp.Integer(0)),
-    ),
-    _signature(
-        "shape_rate",
-        "the shape is approached with the slowest of three rates",
-        ("shape_slope", relaxation, "shape_slope"),
-        Equals(rtol=0.1),
-        SLOPE,
-        _rival("clock_rate", "the shape is settled as soon as the clock, in 1/t", sp.Integer(-1)),
-    ),
-    _signature(
-        "divergence_rate",
-        "KL(p|q) decays twice as fast, but for the share off the support",
-        ("divergence_slope", relaxation, "divergence_slope"),
-        Equals(rtol=0.1),
-        SLOPE,
-        _rival("support_only", "no sample off the support matters", -2 * lambda_min),
-        _rival("first_order", "as fast as the shape", relaxation["shape_slope"].equation.rhs),
-    ),
-    _signature(
-        "support_residual",
-        "w - w_hat ln t, on the span of the support vectors, tends to a constant that does not depend on the start",
-        ("residual", settling, "residual"),
-        Equals(atol=bias / (gamma * sqrt(Min(1, lambda_min)))),
-        "the pseudo-inverse stretches errors of the margins by at most 1/(gamma sqrt(lambda_min)); for those, " + BIAS,
-        _rival("no_residual", "w is w_hat ln t", sp.Integer(0)),
-    ),
-    _signature(
-        "relative_gap",
-        "1 - margin/gamma, resummed",
-        ("relative_gap", settling, "relative_gap"),
-        Equals(atol=2 * bias / log(tau)),
-        "the least margin and the norm each bring their error, divided by ln(tau): " + BIAS,
-        _rival("textbook", "the leading order suffices", settling["textbook"].equation.rhs),
+rivals = {
+    "loss_clock": [_rival("convex_bound", "as slow as the bound for convex losses", log(tau) ** 2 * t / (2 * tau))],
+    "projection": [_rival("no_entropy", "nothing is left over", sp.S.Zero)],
+    "support_shape": [_rival("no_shape", "nothing is left over", sp.S.Zero)],
+    "shape_rate": [_rival("clock_rate", "the shape settles with the clock, like 1/t", sp.S.NegativeOne)],
+    "divergence_rate": [
+        _rival("support_only", "samples off the support do not matter", -2 * lambda_min),
+        _rival("first_order", "as fast as the shape", relaxation["shape_rate"].equation.rhs),
+    ],
+    "support_residual": [_rival("no_residual", "nothing is left over", sp.S.Zero)],
+    "relative_gap": [
+        _rival("textbook", "the leading order suffices", settling["textbook_gap"].equation.rhs),
         _rival("angle", "only the angle to w_hat matters", 1 - log(tau) / sqrt(log(tau) ** 2 + gamma**2 * R**2)),
+    ],
+    "textbook_gap": [_rival("angle", "only the angle to w_hat matters", (gamma * R / log(tau)) ** 2 / 2)],
+}
+
+
+def _signature(name: str, observable: str, derivation: Derivation, criterion: Equals, reason: str) -> Signature:
+    """What a step of a derivation predicts, under the step's name and in its words."""
+    others = Named(*rivals.get(name, ()))
+    words = derivation[name].words
+    return Signature(name, words, observable, derivation, criterion, reason, step=name, by_log=(t,), rivals=others)
+
+
+signatures = Named(
+    _signature("loss_clock", "loss_times_time", settling, Equals(rtol=bias), BIAS),
+    _signature("projection", "projection_excess", settling, Equals(atol=bias), BIAS),
+    _signature("support_shape", "support_excess", settling, Equals(atol=bias), BIAS),
+    _signature("shape_rate", "shape_slope", relaxation, Equals(rtol=0.1), SLOPE),
+    _signature("divergence_rate", "divergence_slope", relaxation, Equals(rtol=0.1), SLOPE),
+    _signature(
+        "support_residual", "residual", settling, Equals(atol=bias / (gamma * sqrt(Min(1, lambda_min)))), STRETCH
     ),
+    _signature("relative_gap", "relative_gap", settling, Equals(atol=2 * bias / log(tau)), QUOTIENT),
     _signature(
         "textbook_gap",
-        "very late, 1 - margin/gamma is (H - H_inf)/ln(tau)",
-        ("far_relative_gap", settling, "textbook"),
-        Equals(atol=(2 * entropy * (entropy - largest) + gamma**2 * R**2) / log(tau) ** 2 + 2 * bias / log(tau)),
-        "twice the next order, its terms without their signs (step `expansion`), besides the error of relative_gap",
-        _rival("angle", "only the angle to w_hat matters", gamma**2 * R**2 / (2 * log(tau) ** 2)),
+        "far_relative_gap",
+        settling,
+        Equals(atol=second_order / log(tau) ** 2 + 2 * bias / log(tau)),
+        NEXT,
     ),
 )
 LIMITS = ("loss_clock", "projection", "support_shape", "support_residual", "relative_gap")
 
 # --- What is assumed -------------------------------------------------------------------------------------------------
 
-stopped = decay["separator_projection"].equation.rhs
+polynomial_gap = _signature(
+    "polynomial_gap", "relative_gap", tail, Equals(atol=bias), "the start is forgotten like 1/t: " + BIAS
+)
+stop = decay["stopped_projection"].equation.rhs
 variance = over(p[n] * log(p[n]) ** 2) - entropy**2
-transient = stopped * exp(-eta * weight_decay * t)
+off_stop = variance / (1 + lambda_min * stop) ** 2 + 2 * weight_decay * stop / gamma**2
+stopped_projection = _signature(
+    "stopped_projection",
+    "separator_projection",
+    decay,
+    Equals(atol=off_stop + stop * exp(-eta * weight_decay * t)),
+    "ln q is off ln p by (ln p + H)/(1 + lambda y) in each mode, so KL(p|q) is at most half the variance of ln p over "
+    "(1 + lambda_min y)^2, of order 1/y^2: twice that; twice the loss for the logistic loss; and the transient",
+)
+least_squares = _signature(
+    "least_squares",
+    "weights",
+    interpolation,
+    Equals(atol=1e-6),
+    "what is left decays exponentially: below 1e-6 once eta sigma_min^2 t exceeds 14 or so",
+)
 
 assumptions = Named(
-    Assumption(
-        "exponential_tail",
-        "the loss decays like exp(-u)",
-        "breaks",
-        ("relative_gap",),
-        _signature(
-            "polynomial_tail",
-            "two orthogonal points, of lengths 1 and 3, under the loss u^-b: w turns elsewhere, and the gap stays",
-            ("relative_gap", tail, "relative_gap"),
-            Equals(atol=bias),
-            "the start is forgotten like 1/t: " + BIAS,
-        ),
-    ),
+    Assumption("exponential_tail", "the loss decays like exp(-u)", "breaks", ("relative_gap",), polynomial_gap),
     Assumption("separability", "some w classifies every sample correctly", "breaks", ("loss_clock",)),
-    Assumption(
-        "no_weight_decay",
-        "nothing but the loss pulls on w",
-        "breaks",
-        ("loss_clock",),
-        _signature(
-            "weight_decay_stops_it",
-            "w stops where the loss is weight_decay w_hat . w",
-            ("separator_projection", decay, "separator_projection"),
-            Equals(
-                atol=variance / (1 + lambda_min * stopped) ** 2 + 10 * weight_decay * stopped / gamma**2 + transient
-            ),
-            "KL(p|q) is at most half the variance of ln p over (1 + lambda_min y)^2, of order 1/y^2; twice that, ten "
-            "losses for the logistic loss, and what is left of the transient",
-        ),
-    ),
-    Assumption(
-        "classification_loss",
-        "the loss goes on falling as the margin grows",
-        "breaks",
-        ("relative_gap",),
-        _signature(
-            "least_squares",
-            "the squared loss ends at the least-squares solution of the labels",
-            ("weights", interpolation, "weights"),
-            Equals(atol=1e-6),
-            "what is left decays exponentially: less than 1e-6 once eta sigma_min^2 t exceeds 14 or so",
-        ),
-    ),
-    Assumption(
-        "double_precision",
-        "steps are resolved; in float32 they fall below half an ulp of w when t ln(t) is about 2^24",
-        "breaks",
-        ("loss_clock",),
-    ),
-    Assumption(
-        "mixing",
-        "the slowest rate min(lambda_min, theta - 1) times ln(t) is large; on random data the rate is a few hundredths",
-        "breaks",
-        ("support_residual",),
-    ),
-    Assumption("uniform_sample_weights", "all samples weigh the same in the loss", "does_not_matter", ("loss_clock",)),
+    Assumption("no_weight_decay", "only the loss pulls on w", "breaks", ("loss_clock",), stopped_projection),
+    Assumption("classification_loss", "the loss falls as u grows", "breaks", ("relative_gap",), least_squares),
+    Assumption("double_precision", "steps stay above half an ulp of w", "breaks", ("loss_clock",)),
+    Assumption("mixing", "min(lambda_min, theta - 1) ln(t) is large", "breaks", ("support_residual",)),
+    Assumption("uniform_sample_weights", "samples weigh the same in the loss", "does_not_matter", ("loss_clock",)),
     Assumption("start", "w starts near the origin", "does_not_matter", LIMITS),
-    Assumption("rotation", "the axes of the data are arbitrary", "does_not_matter", LIMITS),
+    Assumption("rotation", "the axes are arbitrary", "does_not_matter", LIMITS),
     Assumption("step_size", "steps are of a certain size, below 8/sigma_1^2", "does_not_matter", LIMITS),
 )
 
 idea = Idea(
     name="max_margin",
     statement=" ".join((__doc__ or "").split("\n\n")[0].split()),
-    scope=(
-        "linear classifiers on separable data, loss with an exponential tail, gradient descent with a constant "
-        "step below 8/sigma_1^2, late: ln(t) large against 1/min(1, lambda_min, theta - 1)"
-    ),
+    scope="linear classifiers, separable data, a loss with an exponential tail, descent with a constant step below "
+    "8/sigma_1^2, and ln(t) large against 1/min(1, lambda_min, theta - 1)",
     failure_modes=(
-        "lambda_min and theta - 1 are tiny on random and on real data, so the limit is out of reach of plain descent",
+        "lambda_min and theta - 1 are tiny on random and on real data: the limit is out of reach of plain descent",
         "p uniform: the 1/ln(t) term of the gap vanishes, and 1/ln(t)^2 leads",
-        "data that are not separable: w converges and the loss does not vanish",
-        "adaptive steps: epsilon = 1e-8 of Adam already changes where it goes",
-        "float32: steps are lost in rounding at t near 2^24/ln(t)",
+        "data that are not separable: w converges, and the loss does not vanish",
+        "Adam: its epsilon of 1e-8 already changes where it goes",
+        "float32: steps fall below half an ulp of w when t ln(t) is near 2^24",
     ),
     references=(
         Reference(
-            "soudry2018",
-            "Soudry, Hoffer, Nacson, Gunasekar and Srebro",
-            2018,
-            "The Implicit Bias of Gradient Descent on Separable Data",
-            "Theorem 3: w = w_hat ln(t) + a bounded residual",
+            "soudry2018", "Soudry et al.", 2018, "The implicit bias of gradient descent on separable data", "Theorem 3"
         ),
-        Reference(
-            "ji2018",
-            "Ji and Telgarsky",
-            2018,
-            "Risk and parameter convergence of logistic regression",
-            "arXiv:1803.07300",
-        ),
-        Reference(
-            "lyu2020",
-            "Lyu and Li",
-            2020,
-            "Gradient Descent Maximizes the Margin of Homogeneous Neural Networks",
-            "ICLR",
-        ),
+        Reference("ji2018", "Ji and Telgarsky", 2018, "Risk and parameter convergence of logistic regression"),
+        Reference("nacson2019", "Nacson et al.", 2019, "Convergence of gradient descent on separable data"),
     ),
     signatures=signatures,
     assumptions=assumptions,
