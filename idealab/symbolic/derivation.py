@@ -175,7 +175,9 @@ class Derivation:
             If there is no step, or the last one is only given.
         """
         if not self.steps or self.steps[-1].kind == "given":
-            raise DerivationError(f"derivation {self.name!r} concludes nothing: end it with a derived, checked or cited step")
+            raise DerivationError(
+                f"derivation {self.name!r} concludes nothing: end it with a derived, checked or cited step"
+            )
         return self.steps[-1].equation
 
     @property
@@ -223,11 +225,13 @@ def _zero_at_random_points(where: str, residual: sp.Expr, domain: Mapping[sp.Sym
     symbols = sorted(cast("set[sp.Symbol]", residual.free_symbols), key=lambda symbol: symbol.name)
     terms = [cast("sp.Expr", term) for term in sp.Add.make_args(residual)]
     for _ in range(_POINTS if symbols else 1):
-        point = {s: sp.Float(draw.uniform(*domain.get(s, (0.1, 3) if s.is_positive else (-3, 3))), _DIGITS) for s in symbols}
-        value = sp.Abs(residual.subs(point).evalf(_DIGITS))
+        ranges = {s: domain.get(s, (0.1, 3) if s.is_positive else (-3, 3)) for s in symbols}
+        point = {s: sp.Float(draw.uniform(*between), _DIGITS) for s, between in ranges.items()}
+        value = residual.subs(point).evalf(_DIGITS)
         scale = sum((sp.Abs(term.subs(point).evalf(_DIGITS)) for term in terms), start=sp.Integer(1))
-        # Also refuses nan and anything that is not a number: the comparison must come out True.
-        if (value < scale * sp.Float(10) ** (15 - _DIGITS)) != True:  # noqa: E712
+        # Sympy cannot compare nan, nor what is not a number.
+        number = all(part.is_number and part.is_finite for part in (value, scale))
+        if not number or not bool(sp.Abs(value) < scale * sp.Float(10) ** (15 - _DIGITS)):
             at = ", ".join(f"{s} = {float(v):.3g}" for s, v in point.items())
             raise DerivationError(
                 f"step {where} does not hold: the residual {residual} is {sp.N(value, 5)}" + (f" at {at}" if at else "")
