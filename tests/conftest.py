@@ -6,6 +6,7 @@ what must come of each way in which its experiment can go wrong (`DEFECTS`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -157,7 +158,7 @@ def experiment(defect: str = "", knob: tuple[float, ...] = (1.0, 2.0), **changes
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SimpleNamespace]:
     """The toy's parts, ``toy.verify(defect, ...)``, and a ledger of its own in ``toy.ledger``."""
     # No test leaves compiled programs in the cache of whoever runs it.
-    monkeypatch.setattr("idealab.verify.use_compilation_cache", lambda: None)
+    monkeypatch.setattr(sys.modules["idealab.verify"], "use_compilation_cache", lambda: None)
     ledger = tmp_path / "ledger"
 
     def run(defect: str = "", theory: Idea | None = None, **options: Any) -> Any:
