@@ -1,5 +1,9 @@
 """A hash of an expression that depends on the formula alone."""
 
+# Sympy is annotated in part only.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import hashlib
@@ -44,7 +48,7 @@ def _content(node: Expr, known: dict[Any, bytes]) -> bytes:
         label = "Symbol" if isinstance(node, sp.Symbol) else kind
         return f"{label}:{name_of(node)}".encode()
     if isinstance(node, sp.Float):
-        sign, mantissa, exponent, _ = node._mpf_
+        sign, mantissa, exponent, _ = node._mpf_  # pyright: ignore[reportPrivateUsage]
         return f"Float:{sign}:{int(mantissa)}:{exponent}".encode()
     if isinstance(node, sp.Rational):
         return f"Rational:{node.p}/{node.q}".encode()

@@ -3,6 +3,10 @@
 The printer writes a small Python function over these; :func:`load` turns its text into a jitted function of keywords.
 """
 
+# JAX is annotated in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping

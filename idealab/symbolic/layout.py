@@ -1,5 +1,9 @@
 """Which symbols of an expression are arguments, which are indices with an axis of their own, and which are lengths."""
 
+# Sympy is annotated in part only.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -106,12 +110,12 @@ class Layout:
         If a name has two roles, or a length belongs to no array.
     """
 
-    scalars: dict[str, sp.Symbol] = field(default_factory=dict)
-    arrays: dict[str, sp.IndexedBase] = field(default_factory=dict)
+    scalars: dict[str, sp.Symbol] = field(default_factory=dict[str, sp.Symbol])
+    arrays: dict[str, sp.IndexedBase] = field(default_factory=dict[str, sp.IndexedBase])
     free: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
-    lengths: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
-    _wanted: set[str] = field(default_factory=set)
+    lengths: dict[str, list[tuple[str, int]]] = field(default_factory=dict[str, list[tuple[str, int]]])
+    _wanted: set[str] = field(default_factory=set[str])
 
     @classmethod
     def of(cls, expression: Expr) -> Layout:

@@ -3,12 +3,16 @@
 Every part that grows or shrinks with the symbol is written as r*exp(X), with r and X of ordinary size. Logarithms,
 powers, products and Lambert's W then act on X, and only what truly is as large as exp(X) is formed as such. The
 identities used hold for every positive value of the symbol, whatever the signs of the others, so no assumption is
-needed; with positive terms a sum needs no scaling (log-add-exp) and Lambert's W no exponential, so it pays to declare
-positivity.
+needed; with positive terms a sum needs no scaling (log-add-exp), so it pays to declare positivity.
 
 What stays as it is: a difference of two terms that each overflow, outside of any product, power or logarithm (inf - inf
-is NaN, never a wrong number), an exponent that grows, as in (1 + 1/t)**t, and functions of ``exp(t)`` or ``gamma(t)``.
+is NaN, never a wrong number), an exponent that grows, as in (1 + 1/t)**t, functions of ``exp(t)`` or ``gamma(t)``, and
+the logarithm of a function that itself underflows, as in log(tanh(1/t)), which is -inf too early.
 """
+
+# Sympy is annotated in part only.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 
 from __future__ import annotations
 
@@ -73,8 +77,9 @@ class _LogForm:
             return rest * sp.exp(log)
         if isinstance(e, sp.LambertW) and len(e.args) == 1:
             rest, log = self.split(e.args[0])
-            if rest.is_positive:
-                return LambertWExp(log + sp.log(rest))
+            if log != 0 and rest.is_positive is not False:  # of unknown sign: decided when it runs
+                positive = LambertWExp(log + sp.log(rest))
+                return sp.Piecewise((positive, rest > 0), (sp.LambertW(rest * sp.exp(log)), True))
         if isinstance(e, sp.core.relational.Relational):
             (left, log_left), (right, log_right) = self.split(e.lhs), self.split(e.rhs)
             if left.is_positive and right.is_positive:  # then their logarithms compare alike, and do not overflow
@@ -102,7 +107,7 @@ class _LogForm:
             rest, log = self.split(e.args[0])
             return sp.Abs(rest), log
         if isinstance(e, sp.Piecewise):
-            cases = [(*self.split(value), self.rewrite(condition)) for value, condition in e.args]
+            cases = [(*self.split(value), self.rewrite(condition)) for value, condition in list[Any](e.args)]
             logs = sp.Piecewise(*((log, condition) for _, log, condition in cases))
             return sp.Piecewise(*((rest, condition) for rest, _, condition in cases)), logs
         if isinstance(e, sp.Sum):
@@ -123,13 +128,16 @@ class _LogForm:
         return rest**exponent, log * exponent
 
     def _split_terms(self, e: Expr) -> tuple[Expr, Expr]:
-        # A sum, maximum or minimum: all terms are divided by one of their exponentials, which is positive.
         pairs = [self.split(term) for term in e.args]
         logs = {log for _, log in pairs}
         if logs == {sp.S.Zero}:
             return e.func(*(r for r, _ in pairs)), sp.S.Zero
-        if len(logs) > 1 and isinstance(e, sp.Add) and all(r.is_positive for r, _ in pairs):
-            return sp.S.One, LogAddExp(*(log + sp.log(r) for r, log in pairs))
-        least = isinstance(e, sp.Min) and all(r.is_positive for r, _ in pairs)  # the term that counts is the smallest
-        scale = sp.Min(*logs) if least else sp.Max(*logs)
+        if len(logs) > 1 and all(r.is_positive for r, _ in pairs):
+            combine = LogAddExp if isinstance(e, sp.Add) else e.func
+            return sp.S.One, combine(*(log + sp.log(r) for r, log in pairs))
+        # Divided by the largest of the exponentials, no term overflows; but in a maximum or minimum the term that counts
+        # must not underflow either.
+        if isinstance(e, sp.Min) or (isinstance(e, sp.Max) and not all(r.is_positive or log == 0 for r, log in pairs)):
+            return self.rewrite(e), sp.S.Zero
+        scale = sp.Max(*logs)
         return e.func(*(r * sp.exp(log - scale) for r, log in pairs)), scale

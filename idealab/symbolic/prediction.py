@@ -1,5 +1,9 @@
 """A prediction: one Sympy expression that is printed, hashed and compiled, so that no formula is ever typed twice."""
 
+# Sympy is annotated in part only.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -191,8 +195,8 @@ class _InlinePrinter(StrPrinter):
     def _print_Mul(self, expr: Any) -> str:
         return super()._print_Mul(expr).replace("*", "·")
 
-    def _print_Pi(self, expr: Any) -> str:
+    def _print_Pi(self, expr: Any) -> Any:
         return "π"
 
-    def _print_Infinity(self, expr: Any) -> str:
+    def _print_Infinity(self, expr: Any) -> Any:
         return "∞"

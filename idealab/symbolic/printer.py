@@ -5,6 +5,10 @@ so that float32 stays float32; products of factorials and powers through their l
 probability does not overflow; and one axis for each index of an array, so that sums are reductions.
 """
 
+# Sympy is annotated in part only.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import keyword
@@ -75,6 +79,10 @@ def _write(expression: Expr) -> Code:
     return Code(source, tuple(layout.arguments), layout.free)
 
 
+def _base_and_exponent(factor: Expr) -> tuple[Expr, Expr]:
+    return (factor, sp.S.One) if isinstance(factor, sp.exp) else factor.as_base_exp()
+
+
 def _short(expression: Expr) -> str:
     try:
         text = str(expression)
@@ -86,7 +94,7 @@ def _short(expression: Expr) -> str:
 class _JaxPrinter(Printer):
     """Whitelist printer: a class without a method here ends in :meth:`emptyPrinter`, which refuses it."""
 
-    printmethod = None  # no expression may bring its own code
+    printmethod: Any = None  # no expression may bring its own code
 
     def __init__(self, whole: Expr, layout: Layout) -> None:
         super().__init__()
@@ -323,16 +331,17 @@ class _JaxPrinter(Printer):
         signs: list[str] = []
         logs: list[str] = []
         for factor in factors:
-            base, exponent = factor.as_base_exp() if not isinstance(factor, sp.exp) else (factor, sp.S.One)
+            base, exponent = _base_and_exponent(factor)
             if isinstance(base, sp.exp):
                 logs.append(f"+ {self._print(base.args[0] * exponent)}")
             elif parts := gamma_factors(base):
-                power = "" if exponent == 1 else f"{self._print(exponent)}*"
+                single = bool(exponent == 1)
+                power = "" if single else f"{self._print(exponent)}*"
                 inner = " ".join(f"{'+' if s > 0 else '-'} {self._log_gamma(a)}" for a, s in parts)
                 logs.append(f"+ {power}({inner})")
                 sign = "*".join(f"special.gamma_sign({self._print(a)})" for a, _ in parts if not a.is_positive)
                 if sign and not (exponent.is_even or base.is_positive):
-                    signs.append(sign if exponent == 1 else f"jnp.power({sign}, {self._print(exponent)})")
+                    signs.append(sign if single else f"jnp.power({sign}, {self._print(exponent)})")
             else:
                 size = self._print(base) if base.is_nonnegative else f"jnp.abs({self._print(base)})"
                 logs.append(f"+ jss.xlogy({self._print(exponent)}, {size})")  # 0 log 0 = 0, as 0**0 = 1

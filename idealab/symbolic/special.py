@@ -4,6 +4,10 @@ Both solve their equation by the same third-order iteration, a fixed number of t
 run in whatever floating type they are given. Derivatives are closed forms, themselves differentiable.
 """
 
+# JAX is annotated in part only.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import jax

@@ -4,6 +4,10 @@ An entry maps a Sympy call to a template with its arguments, to an equal express
 Each was compared with mpmath over the range in its test; outside of its domain the compiled value is NaN.
 """
 
+# Sympy is annotated in part only.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -87,9 +91,9 @@ def _incomplete_gamma(name: str) -> Callable[[Expr], Form]:
 def _lambert_w(e: Expr) -> Form | None:
     if len(e.args) > 1 and e.args[1] != 0:
         return None
-    factors = sp.Mul.make_args(e.args[0])
-    exponent = sp.Add(*(f.args[0] for f in factors if isinstance(f, sp.exp)))
-    rest = sp.Mul(*(f for f in factors if not isinstance(f, sp.exp)))
+    factors: tuple[Expr, ...] = sp.Mul.make_args(e.args[0])
+    exponents: list[Expr] = [f.args[0] for f in factors if isinstance(f, sp.exp)]
+    exponent, rest = sp.Add(*exponents), sp.Mul(*(f for f in factors if not isinstance(f, sp.exp)))
     if exponent != 0 and rest.is_positive:
         return "special.lambertw_exp({})", (exponent + sp.log(rest),)
     return "special.lambertw({})", (e.args[0],)

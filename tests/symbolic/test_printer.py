@@ -154,7 +154,7 @@ def with_error(e, values):
             else (mp.mpf(str(e.n(40))), mp.mpf(1) * abs(mp.mpf(str(e.n(40)))))
         )
     if isinstance(e, sp.Piecewise):
-        branch = next(u for u, c in e.args if c == True or bool(c.subs(SUBSTITUTION)))  # noqa: E712 (Sympy's truth)
+        branch = next(u for u, c in map(tuple, e.args) if c == True or bool(c.subs(SUBSTITUTION)))  # noqa: E712 (Sympy's truth)
         return with_error(branch, values)
     parts = [with_error(u, values) for u in e.args]
     function = sp.lambdify(
