@@ -196,10 +196,10 @@ relaxation = (
     .derive("linear", "deviations h of the margins decay by the matrix G diag(p)/gamma^2", _linear)
     .given(
         "mode",
-        "that of its slowest mode, forced in 1/t by the logistic loss and by steps, and by samples off the support",
+        "slowest mode of ln q in s = ln t; logistic loss and steps force it like 1/t, samples off the support last",
         Eq(e(s).diff(s), -lambda_min * e(s) + f * exp(-s) + g * exp((1 - theta) * s)),
     )
-    .derive("deviation", "its solution", lambda known: sp.dsolve(known["mode"], e(s)))
+    .derive("deviation", "the solution", lambda known: sp.dsolve(known["mode"], e(s)))
     .check(
         "shape_rate",
         "the shape is approached with the slowest of three rates; d ln|e|/d ln t",
