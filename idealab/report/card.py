@@ -31,15 +31,18 @@ def card(idea: Idea, experiments: Sequence[Experiment], width: int) -> Iterator[
         yield from _section("failure modes")
         yield from _list(idea.failure_modes, width)
     yield from _section("signatures")
-    for signature in idea.signatures.values():
+    for i, signature in enumerate(idea.signatures.values()):
+        yield from [Text()] * (i > 0)
         yield from _signature(signature, width)
     if idea.assumptions:
         yield from _section("assumptions")
-        for assumption in idea.assumptions.values():
+        for i, assumption in enumerate(idea.assumptions.values()):
+            yield from [Text()] * (i > 0)
             yield from _assumption(assumption, experiments, width)
     if experiments:
         yield from _section("experiments")
-        for experiment in experiments:
+        for i, experiment in enumerate(experiments):
+            yield from [Text()] * (i > 0)
             yield from _experiment(experiment, width)
     if idea.references:
         yield from _section("references")

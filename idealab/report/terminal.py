@@ -35,6 +35,9 @@ PLACE = {"real data": "on real data", "network": "in a network"}
 _BADNESS = {"absent": 2, "undecided": 1, "present": 0}
 DID = {"breaks": "break", "does_not_matter": "not matter", "undecided": "undecided"}
 
+_ROOMY = 18
+"""Columns for a prediction from which on it is written with as many digits as the measured value."""
+
 _PROSE = 100
 """Prose is not wrapped wider than this, whatever the terminal has."""
 
@@ -67,9 +70,9 @@ def verification(result: Verification, width: int, declared: str = "") -> Iterat
         yield from _controls(result.controls, width)
     if result.gates or result.remarks:
         yield Text()
-        for gate in result.gates:
+        for gate in dict.fromkeys(result.gates):
             yield from paragraph(gate, min(width, _PROSE), first="held back: ")
-        for remark in result.remarks:
+        for remark in dict.fromkeys(result.remarks):
             yield from paragraph(remark, min(width, _PROSE), first="note: ")
     yield Text()
     yield from _conclusion(result, width)
@@ -106,7 +109,7 @@ def _signatures(signatures: Sequence[SignatureResult], width: int) -> Iterator[T
 def _signature_columns(signatures: Sequence[SignatureResult], width: int) -> list[Column]:
     weakest = [signature.weakest for signature in signatures]
     verdicts = max(len(signature.verdict) for signature in signatures)
-    room = min(32, max(8, (width - 80) // 2 + 8))
+    room = min(32, max(8, (width - 80) // 2 + 8))  # for a formula and its value
     return [
         Column(
             "signature",
@@ -131,7 +134,7 @@ def _signature_columns(signatures: Sequence[SignatureResult], width: int) -> lis
 
 def _predicted(signature: SignatureResult, room: int) -> str:
     """The formula with its value, as much of it as there is room for; the value is what can be compared."""
-    value = number.show(signature.weakest.predicted)
+    value = number.show(signature.weakest.predicted, 5 if room < _ROOMY else 7)
     try:
         constant = float(signature.formula) == signature.weakest.predicted
     except ValueError:
