@@ -146,7 +146,7 @@ def source_digest(observe: Callable[..., Any]) -> str:
 
     function = _unwrapped(observe)
     try:
-        file = inspect.getsourcefile(function if inspect.isroutine(function) else type(function))
+        file = inspect.getsourcefile(function if inspect.isroutine(function) else type(function).__call__)
         texts = [Path(file or "").read_bytes()]
     except (TypeError, OSError):
         return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
