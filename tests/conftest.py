@@ -6,12 +6,14 @@ what must come of each way in which its experiment can go wrong (`DEFECTS`).
 
 from __future__ import annotations
 
+import importlib.util
+import linecache
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import jax
@@ -152,6 +154,22 @@ def experiment(defect: str = "", knob: tuple[float, ...] = (1.0, 2.0), **changes
         "ranges": {"t": Range(0.0, 10.0, "there is a wall at t = 10")},
     }
     return Experiment(**(fields | changes))
+
+
+@pytest.fixture
+def import_file() -> Callable[[Path], ModuleType]:
+    """Imports a file as a module that no other test sees."""
+
+    def load(path: Path) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        linecache.checkcache(str(path))
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture
