@@ -6,8 +6,9 @@ identities used hold for every positive value of the symbol, whatever the signs 
 needed; with positive terms a sum needs no scaling (log-add-exp), so it pays to declare positivity.
 
 What stays as it is: a difference of two terms that each overflow, outside of any product, power or logarithm (inf - inf
-is NaN, never a wrong number), an exponent that grows, as in (1 + 1/t)**t, functions of ``exp(t)`` or ``gamma(t)``, and
-the logarithm of a function that itself underflows, as in log(tanh(1/t)), which is -inf too early.
+is NaN, never a wrong number), an exponent that grows, as in (1 + 1/t)**t, functions of ``exp(t)`` or ``gamma(t)``, a
+minimum or maximum of terms of unknown sign, and the logarithm of a function that itself underflows, as in
+log(tanh(1/t)), which is -inf too early.
 """
 
 # Sympy is annotated in part only.
@@ -135,9 +136,10 @@ class _LogForm:
         if len(logs) > 1 and all(r.is_positive for r, _ in pairs):
             combine = LogAddExp if isinstance(e, sp.Add) else e.func
             return sp.S.One, combine(*(log + sp.log(r) for r, log in pairs))
-        # Divided by the largest of the exponentials, no term overflows; but in a maximum or minimum the term that counts
-        # must not underflow either.
-        if isinstance(e, sp.Min) or (isinstance(e, sp.Max) and not all(r.is_positive or log == 0 for r, log in pairs)):
+        # Divided by the largest of the exponentials, no term overflows; but in a maximum or minimum the term that
+        # counts must not underflow either.
+        unknown = any(log != 0 and not r.is_positive for r, log in pairs)
+        if isinstance(e, sp.Min) or (isinstance(e, sp.Max) and unknown):
             return self.rewrite(e), sp.S.Zero
         scale = sp.Max(*logs)
         return e.func(*(r * sp.exp(log - scale) for r, log in pairs)), scale

@@ -58,7 +58,7 @@ class Prediction:
     ('eta', 'gamma', 'log_t')
     >>> print(clock.inline)
     log(η·γ²·t)
-    >>> print(clock.to_jax()(eta=1.0, gamma=1.0, log_t=1e6))
+    >>> float(clock.to_jax()(eta=1.0, gamma=1.0, log_t=1e6))
     1000000.0
     """
 

@@ -27,9 +27,8 @@ from idealab.symbolic.vocabulary import FUNCTIONS, REMEDIES, gamma_factors
 
 Expr = Any  # Sympy's own annotations stop at Basic
 
-_RESERVED = {"jnp", "jss", "special", "dtype", "prediction", "float"} | {
-    "length", "view", "index", "total", "product", "peak", "piecewise", "finish", "expand",
-}  # fmt: skip
+_HELPERS = "length view index total product peak piecewise finish expand"  # of evaluation.py
+_RESERVED = {"jnp", "jss", "special", "dtype", "prediction", "float", *_HELPERS.split()}
 _LARGEST_EXPONENT = 1024  # beyond it, repeated multiplication is no better than a logarithm
 
 
@@ -372,13 +371,19 @@ class _JaxPrinter(Printer):
         return f"({self._print(expr.lhs)} {expr.rel_op} {self._print(expr.rhs)})"
 
     def _print_And(self, expr: Expr) -> str:
-        return f"({' & '.join(self._print(a) for a in sorted(expr.args, key=sp.default_sort_key))})"
+        operator = " & " if isinstance(expr, sp.And) else " | "
+        return f"({operator.join(self._print(a) for a in sorted(expr.args, key=sp.default_sort_key))})"
 
-    def _print_Or(self, expr: Expr) -> str:
-        return f"({' | '.join(self._print(a) for a in sorted(expr.args, key=sp.default_sort_key))})"
+    _print_Or = _print_And
 
     def _print_Not(self, expr: Expr) -> str:
         return f"jnp.logical_not({self._print(expr.args[0])})"
+
+    def _print_ITE(self, expr: Expr) -> str:
+        return f"jnp.where({', '.join(self._print(a) for a in expr.args)})"
+
+    def _print_BooleanAtom(self, expr: Expr) -> str:
+        return str(expr)
 
     # Functions: everything in the vocabulary
 

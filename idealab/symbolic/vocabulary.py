@@ -191,6 +191,5 @@ REMEDIES: dict[str, str] = {
     "MutableDenseMatrix": "declare one signature for each entry, or use IndexedBase",
     "ImmutableDenseMatrix": "declare one signature for each entry, or use IndexedBase",
     "MatrixSymbol": "use IndexedBase with one symbol for each index",
-    "ITE": "write a Piecewise",
     "Xor": "write it with And, Or and Not",
 }

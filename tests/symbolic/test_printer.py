@@ -232,6 +232,14 @@ def test_nested_piecewise_and_shared_conditions():
     np.testing.assert_allclose(found, value * np.exp(value), rtol=1e-15)
 
 
+def test_condition_on_a_piecewise():
+    step = sp.Piecewise((x, x < y), (y, sp.Ne(x, y)), (0, True))
+    expression = sp.Piecewise((x, x < step), (step, sp.Ne(x, step)), (7, True))  # Sympy turns the conditions into ITE
+    np.testing.assert_array_equal(
+        run(expression, x=jnp.asarray([1.0, 2, 3, -2]), y=jnp.asarray([2.0, 2, 1, -2])), [7, 0, 1, -2]
+    )
+
+
 def test_heaviside_at_zero_is_what_the_expression_says():
     assert run(sp.Heaviside(x), x=0.0) == 0.5
     assert run(sp.Heaviside(x, 1), x=0.0) == 1.0
