@@ -204,9 +204,8 @@ def _guarded_jvp(f: Callable[..., Array], primals: tuple[Any, ...], tangents: tu
     value = _guarded(f, mask, *xs)
     slope = jnp.zeros_like(value)
     for k, tangent in enumerate(tangents[1:]):
-        if isinstance(
-            tangent, SymbolicZero
-        ):  # not differentiated by this one: an infinite slope must not meet its zero
+        # What is not varied is passed over: an infinite slope must not meet its zero.
+        if isinstance(tangent, SymbolicZero):
             continue
         slope = slope + _guarded(partial(_partial_derivative, f, k), mask, *xs) * tangent
     return value, slope
