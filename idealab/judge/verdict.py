@@ -102,7 +102,8 @@ def judge_cells(cells: Sequence[Floats], rules: Rules, estimand: str = "mean") -
     list of Decision
         In the order of the cells.
     """
-    judged = [_Cell(cell, estimand) for cell in cells]
+    # A block may reach past the cap; what lies beyond it was not declared, and so not seen.
+    judged = [_Cell(cell[: rules.max_seeds], estimand) for cell in cells]
     for look in rules.looks:
         open_cells = [cell for cell in judged if cell.decision is None and len(cell.deviations) >= look]
         if not open_cells:
@@ -120,7 +121,7 @@ class _Cell:
 
     def __init__(self, deviations: Floats, estimand: str) -> None:
         self.deviations = deviations
-        self.evidence = median_band_evidence if estimand == "median" else band_evidence
+        self.median = estimand == "median"
         self.best = np.full(4, -np.inf)
         self.decision: Decision | None = None
         if np.isnan(deviations).any():
@@ -129,8 +130,11 @@ class _Cell:
             )
 
     def look(self, seeds: int, present: float, absent: float) -> None:
-        self.best = np.maximum(self.best, self.evidence(self.deviations[:seeds]))
-        if min(self.best[:2]) >= math.log(present):
+        used = self.deviations[:seeds]
+        self.best = np.maximum(self.best, median_band_evidence(used) if self.median else band_evidence(used))
+        # Evidence from before a seed was lost must not outlive it: a mean over lost seeds is not near anything.
+        lost = not self.median and bool(np.any(used >= OFF_SCALE))
+        if min(self.best[:2]) >= math.log(present) and not lost:
             self.decision = self._say("present", seeds)
         elif max(self.best[2:]) >= math.log(absent):
             self.decision = self._say("absent", seeds)

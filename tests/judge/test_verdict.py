@@ -202,3 +202,22 @@ def test_a_lowered_verdict_names_its_gate():
 )
 def test_what_a_control_shows(verdicts, seen):
     assert seen_of(verdicts) == seen
+
+
+def test_evidence_from_before_a_seed_was_lost_does_not_outlive_it():
+    # Evidence 15 at four seeds is short of 20 there, and would pass the lower threshold that a cap buys at eight.
+    before = np.array([0.55, -0.5, 0.6, -0.45])
+    sound, lost = np.tile(before, 2), np.append(before, [0.1, OFF_SCALE, 0.1, 0.0])
+    assert judge_cells([before], RULES)[0].verdict == "undecided"
+    assert judge_cells([sound], RULES)[0].verdict == "present"
+    (decision,) = judge_cells([lost], RULES)
+    assert decision.verdict == "undecided"
+    assert decision.evidence_log10 > math.log10(6), "more than the threshold of the cap, from before"
+    assert decision.note == "1 of 8 seeds did not give a finite number"
+
+
+def test_seeds_past_the_cap_are_not_looked_at():
+    six = np.array([0.9, -0.8, 0.7, -0.9, 0.8, -0.7])
+    (decision,) = judge_cells([np.append(six, [math.nan, OFF_SCALE])], Rules(max_seeds=6, cells=1))
+    assert decision == judge_cells([six], Rules(max_seeds=6, cells=1))[0]
+    assert (decision.verdict, decision.seeds) == ("undecided", 6)
