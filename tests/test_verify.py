@@ -1,0 +1,473 @@
+"""The whole pipeline on the toy, whose truth is known; and a run that is cut short anywhere ends as if it were not."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import pytest
+
+from idealab.errors import DeclarationError, LedgerError, NothingMatchedError, UnknownNameError, UsageError
+from idealab.idea import Assumption, Named, Rival
+from idealab.ledger.records import BATCH, DECLARATION
+from idealab.ledger.store import Ledger
+from idealab.run import Silence
+
+ROOT = Path(__file__).parents[1]
+KNOB = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+class Recorder(Silence):
+    """Remembers what it is told, and raises `error` at the step of that number."""
+
+    def __init__(self, stop_at=None, error=KeyboardInterrupt):
+        self.said, self.stop_at, self.error = [], stop_at, error
+
+    def stage(self, words):
+        self.said.append(("stage", words))
+
+    def declared(self, digest, summary):
+        self.said.append(("declared", digest, summary))
+
+    def planned(self, steps):
+        self.said.append(("planned", steps))
+
+    def step(self, words):
+        self.said.append(("step", words))
+        if self.stop_at is not None and len(self.all("step")) >= self.stop_at:
+            raise self.error
+
+    def warn(self, words):
+        self.said.append(("warn", words))
+
+    def all(self, kind):
+        return [said[1] for said in self.said if said[0] == kind]
+
+
+def told(verification):
+    """All that a verification says, without what it cost, when it was made, and what it is called."""
+    content = verification.to_dict()
+    return {name: value for name, value in content.items() if name not in ("cost", "record")}
+
+
+def same(one, other):
+    """Equality in which NaN is NaN."""
+    return repr(one) == repr(other)
+
+
+# --- Verdicts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("master_seed", [0, 1, 2, 3, 2**32 - 1])
+@pytest.mark.parametrize(
+    ("defect", "verdict"), [("", "supported"), ("off", "refuted"), ("breaks", "partial"), ("undefined", "refuted")]
+)
+def test_the_verdict_is_the_truth_whatever_the_master_seed(toy, defect, verdict, master_seed):
+    found = toy.verify(experiments=(toy.experiment(defect, knob=KNOB),), master_seed=master_seed, record=False)
+    assert (found.verdict, found.gates) == (verdict, ())
+    if defect == "off":
+        assert found.remarks == ("absent: height; still standing: curve",)
+    if defect == "breaks":
+        assert found.scope == "height in bench: present up to a=3, absent from a=4"
+    if defect == "":
+        assert [control.seen for control in found.controls] == ["breaks", "does_not_matter"]
+        assert found.controls[0].rival.verdict == "present"
+        assert found.evidence_log10 > math.log10(5)
+
+
+def test_a_prediction_that_is_no_number_refutes(toy):
+    found = toy.verify("undefined", record=False)
+    assert {cell.note for cell in found.signatures[0].cells} == {"the prediction is not a finite number"}
+    assert found.signatures[0].verdict == "absent"
+
+
+def test_seeds_that_diverge_now_and_then_are_never_overlooked(toy):
+    found = [toy.verify("diverges", master_seed=seed, record=False, seeds=24) for seed in range(4)]
+    lost_in = [
+        [cell for signature in one.signatures for cell in signature.cells if "did not give a finite" in cell.note]
+        for one in found
+    ]
+    lost = [cell for cells in lost_in for cell in cells]
+    assert len(lost) >= 8, "one seed in twenty diverges, and ten to twenty seeds are needed here"
+    assert {cell.verdict for cell in lost} == {"undecided"}
+    assert all(math.isnan(cell.measured) for cell in lost), "a mean over lost seeds is none"
+    assert {one.verdict for one, cells in zip(found, lost_in, strict=True) if cells} == {"inconclusive"}
+
+
+def test_seeds_that_are_all_alike_are_called_out(toy):
+    found = toy.verify("frozen", record=False)
+    assert found.verdict == "inconclusive"
+    for signature in found.signatures:
+        assert signature.verdict == "inconclusive"
+        assert all("the seed does not reach the experiment" in cell.note for cell in signature.cells)
+    assert found.cost.seeds == 4 * 4, "more seeds would say nothing"
+
+
+def test_a_control_that_changes_nothing_is_a_gate(toy):
+    dull = toy.experiment(toggles={"constant_force": toy.sweep})
+    found = toy.verify(experiments=(dull,), record=False)
+    assert found.gates == ("control constant_force: should break, did not matter",)
+    assert found.verdict == "inconclusive"
+
+
+def test_a_rival_that_cannot_be_told_apart_is_a_gate(toy):
+    # At t = 1 the parabola and the line are one.
+    made = toy.experiment(conditions=(toy.sweep.but(t=1.0),), toggles={}, max_seeds=16)
+    found = toy.verify(experiments=(made,), select=("height",), record=False)
+    assert found.gates == ("supported, not discriminating: the data do not refute the rival 'linear' of height",)
+    assert (found.verdict, found.cost.seeds) == ("inconclusive", 4), "all is decided, and no seed could change it"
+
+
+def test_a_rival_that_is_near_gets_the_seeds_it_needs(toy):
+    height = toy.idea().signatures["height"]
+    near = Rival("a seventh more", "", toy.idea(1.15).signatures["height"].prediction)
+    signatures = Named(replace(height, rivals=Named(near)))
+    idea = replace(toy.idea(), signatures=signatures, assumptions=Named())
+    made = toy.experiment("", toggles={}, conditions=(toy.sweep.but(noise=0.03),))
+    found = toy.verify(theory=idea, experiments=(made,), record=False)
+    assert (found.verdict, found.gates) == ("supported", ())
+    assert found.cost.seeds > found.signatures[0].seeds == 4
+
+
+def test_a_constant_that_is_wrong_refutes(toy):
+    assert toy.verify(theory=toy.idea(1.2), record=False).verdict == "refuted"
+
+
+# --- What is declared and recorded ------------------------------------------------------------------------------------
+
+
+def test_the_declaration_is_in_the_ledger_before_anything_is_observed(toy):
+    seen = []
+
+    def spy(condition):
+        ledger = Ledger(toy.ledger)
+        seen.append((ledger.find(schema=DECLARATION), ledger.find(schema=BATCH)))
+
+    toy.traced.append(spy)
+    watcher = Recorder()
+    found = toy.verify(experiments=(toy.experiment(observe=toy.observer()),), progress=watcher)
+    assert seen == [([found.declaration], [])]
+    assert [said[0] for said in watcher.said][:3] == ["stage", "declared", "stage"]
+    assert watcher.all("declared") == [found.declaration]
+    assert watcher.all("stage") == ["deriving", "simulating", "judging"]
+    assert watcher.all("planned")[-1] == len(watcher.all("step"))
+
+
+def test_the_record_holds_the_verdict_and_names_what_it_rests_on(toy):
+    found = toy.verify("breaks", experiments=(toy.experiment("breaks", knob=KNOB),))
+    ledger = Ledger(toy.ledger)
+    record = ledger.get(found.record)
+    assert same(record["result"], _as_json(found.to_dict() | {"record": None}))
+    declaration, *batches = record["parents"]
+    assert (declaration, ledger.get(declaration)["schema"]) == (found.declaration, DECLARATION)
+    assert sum(ledger.get(batch)["seeds"] for batch in batches) == found.cost.seeds
+    assert sorted(batches) == sorted(ledger.find(schema=BATCH))
+    assert record["result"]["signatures"][0]["cells"][3]["verdict"] == "absent"
+    assert not ledger.health().damaged
+
+
+def _as_json(value):
+    """As the ledger gives it back: lists for tuples, keys in order, whole numbers as integers."""
+    if isinstance(value, dict):
+        return {key: _as_json(value[key]) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def test_numbers_that_are_not_finite_go_through_the_ledger(toy):
+    found = toy.verify("undefined")
+    result = Ledger(toy.ledger).get(found.record)["result"]
+    assert result["evidence_log10"] == -math.inf
+    assert math.isnan(result["signatures"][0]["cells"][0]["predicted"])
+
+
+def test_without_a_record_there_is_no_trace(toy, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = toy.verify(record=False)
+    assert found.record is None
+    assert len(found.declaration) == 64
+    assert list(tmp_path.iterdir()) == []
+    assert found.declaration == toy.verify().declaration, "what is declared does not depend on it"
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_the_users_configuration_of_jax_is_left_alone(toy, wide):
+    jax.config.update("jax_enable_x64", wide)
+    try:
+        before = {name: value for name, value in jax.config.values.items()}
+        found = toy.verify(record=False)
+        assert dict(jax.config.values) == before
+    finally:
+        jax.config.update("jax_enable_x64", True)
+    assert found.environment["precision"] == "float64"
+    assert same(told(found), told(toy.verify(record=False)))
+
+
+# --- A run that is cut short ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def whole(toy, tmp_path):
+    """The verification of ``breaks`` by a run that nothing disturbs, in a ledger of its own."""
+    return toy.verify(experiments=(toy.experiment("diverges"),), seeds=16, ledger=tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 6, 9])
+def test_a_run_that_is_interrupted_goes_on_and_ends_the_same(toy, whole, stop_at):
+    options = {"experiments": (toy.experiment("diverges"),), "seeds": 16}
+    with pytest.raises(KeyboardInterrupt):
+        toy.verify(**options, progress=Recorder(stop_at))
+    kept = len(Ledger(toy.ledger).find(schema=BATCH))
+    assert stop_at <= kept <= stop_at + 3, "what was running is kept as well, and nothing new is begun"
+    resumed = toy.verify(**options)
+    assert same(told(resumed), told(whole))
+    assert resumed.cost.reused_seeds == 4 * kept
+    assert (resumed.cost.seeds, resumed.cost.gradient_evaluations) == (
+        whole.cost.seeds,
+        whole.cost.gradient_evaluations,
+    )
+
+
+def test_a_run_that_is_done_is_not_done_again(toy):
+    first = toy.verify()
+    toy.traced.append(lambda condition: pytest.fail("simulated again"))
+    again = toy.verify()
+    assert same(told(first), told(again))
+    assert again.cost.reused_seeds == again.cost.seeds == first.cost.seeds
+    assert again.record != first.record, "another verification of the same observations"
+
+
+def test_an_experiment_that_raises_keeps_what_is_finished(toy):
+    def bomb(condition):
+        if "size" in condition.settings:
+            raise KeyboardInterrupt
+
+    toy.traced.append(bomb)
+    made = toy.experiment(observe=toy.observer(), toggles={})
+    made = replace(made, conditions=(*made.conditions, toy.sweep.but("sized", a=3.0, size=1)))
+    with pytest.raises(KeyboardInterrupt):
+        toy.verify(experiments=(made,))
+    assert len(Ledger(toy.ledger).find(schema=BATCH)) == 2
+    toy.traced.clear()
+    assert toy.verify(experiments=(made,)).cost.reused_seeds == 8
+
+
+KILLED = """
+import importlib.util, os, signal, sys
+spec = importlib.util.spec_from_file_location("conftest", {file!r})
+toy = importlib.util.module_from_spec(spec); spec.loader.exec_module(toy)
+from idealab.run import Silence
+class Killer(Silence):
+    steps = 0
+    def step(self, words):
+        self.steps += 1
+        if self.steps == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.modules["idealab.verify"].use_compilation_cache = lambda: None
+toy.verify(toy.idea(), experiments=(toy.experiment("diverges"),), seeds=16, ledger={ledger!r}, progress=Killer())
+"""
+
+
+def test_a_run_that_is_killed_goes_on_in_another_process(toy, whole, import_file):
+    code = KILLED.format(file=str(toy.file), ledger=str(toy.ledger))
+    killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    ledger = Ledger(toy.ledger)
+    (declaration,) = ledger.find(schema=DECLARATION)
+    kept = len(ledger.find(schema=BATCH))
+    assert kept >= 6
+    assert not ledger.health().damaged
+    # Imported as that process did it, since a function is also known by the name of its module.
+    there = import_file(toy.file)
+    resumed = there.verify(there.idea(), experiments=(there.experiment("diverges"),), seeds=16, ledger=toy.ledger)
+    assert resumed.declaration == declaration
+    assert resumed.cost.reused_seeds == 4 * kept
+    assert same(told(resumed)["signatures"], told(whole)["signatures"])
+    assert same(told(resumed)["controls"], told(whole)["controls"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"master_seed": 1},
+        {"seeds": 8},
+        {"settings": {"noise": 0.01}},
+        {"select": ("height", "curve")},
+    ],
+)
+def test_nothing_is_taken_from_another_run(toy, change):
+    toy.verify()
+    assert toy.verify(**change).cost.reused_seeds == 0
+
+
+def test_a_damaged_batch_is_warned_of_and_simulated_again(toy):
+    first = toy.verify()
+    ledger = Ledger(toy.ledger)
+    victim = ledger.get(first.record)["parents"][1]
+    file = toy.ledger / "objects" / victim[:2] / f"{victim}.json"
+    file.write_bytes(file.read_bytes()[:-20])
+    watcher = Recorder()
+    again = toy.verify(progress=watcher)
+    assert same(told(first), told(again))
+    assert again.cost.reused_seeds == again.cost.seeds - 4
+    (warning,) = watcher.all("warn")
+    assert "damaged" in warning
+    assert victim in warning
+    assert victim not in Ledger(toy.ledger).get(again.record)["parents"]
+
+
+def test_a_ledger_that_cannot_be_written_is_told_of_before_anything_is_simulated(toy, tmp_path):
+    toy.traced.append(lambda condition: pytest.fail("simulated"))
+    occupied = tmp_path / "occupied"
+    occupied.write_text("a file")
+    with pytest.raises(LedgerError, match=r"cannot be written .*move that file away"):
+        toy.verify(ledger=occupied, experiments=(toy.experiment(observe=toy.observer()),))
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_a_ledger_that_is_read_only_is_told_of_before_anything_is_simulated(toy):
+    toy.traced.append(lambda condition: pytest.fail("simulated"))
+    toy.ledger.mkdir(mode=0o500)
+    with pytest.raises(LedgerError, match=r"cannot be written .*see to its permissions"):
+        toy.verify(experiments=(toy.experiment(observe=toy.observer()),))
+
+
+# --- What is asked for ------------------------------------------------------------------------------------------------
+
+
+def test_a_budget_ends_a_run_and_leaves_it_to_be_gone_on_with(toy):
+    watcher = Recorder()
+    found = toy.verify(budget=1e-9, progress=watcher)
+    assert (found.verdict, found.cost.seeds) == ("inconclusive", 0)
+    assert watcher.all("warn") == ["the budget is spent; what is undecided stays so"]
+    assert toy.verify(budget=3600.0).verdict == "supported"
+    again = toy.verify(budget=1e-9)
+    assert (again.verdict, again.cost.reused_seeds) == ("supported", again.cost.seeds), "what is stored is free"
+
+
+@pytest.mark.parametrize("seeds", [4, 6, 9])
+def test_no_cell_is_judged_on_more_seeds_than_the_cap(toy, seeds):
+    found = toy.verify("diverges", seeds=seeds, record=False)
+    used = {cell.seeds for signature in found.signatures for cell in signature.cells}
+    assert max(used) <= seeds
+    assert found.cost.seeds <= 4 * (seeds + 3)
+
+
+def test_quick_runs_the_most_favourable_condition_alone(toy):
+    found = toy.verify("breaks", experiments=(toy.experiment("breaks", knob=KNOB),), quick=True, record=False)
+    assert {cell.condition for cell in found.signatures[0].cells} == {"a=1"}
+    assert found.verdict == "supported"
+
+
+def test_selected_signatures_alone_are_judged(toy):
+    found = toy.verify(select=("curve",), record=False)
+    assert [signature.name for signature in found.signatures] == ["curve"]
+    assert [control.assumption for control in found.controls] == ["peaked_noise"]
+    assert [signature.name for signature in found.controls[0].signatures] == ["curve"]
+
+
+def test_levels_choose_experiments_and_network_is_asked_for(toy):
+    levels = ("idealized", "real data", "network")
+    made = tuple(toy.experiment(name=level, level=level, toggles={}) for level in levels)
+    found = toy.verify(experiments=made, levels=("real data",), record=False)
+    assert {signature.level for signature in found.signatures} == {"real data"}
+    every = toy.verify(experiments=made, record=False)
+    assert {signature.level for signature in every.signatures} == set(levels)
+    with pytest.raises(UnknownNameError, match="no level named 'ideal'; did you mean 'idealized'"):
+        toy.verify(experiments=made, levels=("ideal",))
+    with pytest.raises(
+        NothingMatchedError, match="no experiment at level network; there are experiments at: idealized"
+    ):
+        toy.verify(experiments=made[:1], levels=("network",))
+
+
+def test_settings_hold_in_every_condition(toy):
+    found = toy.verify(settings={"noise": 0.001, "t": 3}, record=False)
+    assert all("noise=0.001" in cell.condition and "t=3" in cell.condition for cell in found.signatures[0].cells)
+    assert found.signatures[0].cells[0].predicted == pytest.approx(9 + 1.5, abs=0.5)
+    assert len(toy.verify(settings={"a": 2.5}, record=False).signatures[0].cells) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"select": ("hight",)}, UnknownNameError, "no signature named 'hight'; did you mean 'height'"),
+        ({"settings": {"nose": 1.0}}, UnknownNameError, "no setting named 'nose'; did you mean 'noise'"),
+        ({"settings": {"t": 12.0}}, UsageError, r"t=12\.0 is outside 0 < t < 10: there is a wall at t = 10"),
+        ({"settings": {"t": float("nan")}}, UsageError, "t=nan is outside 0 < t < 10"),
+        ({"settings": {"t": "late"}}, UsageError, r"t='late' must be a float, like 2\.0"),
+        ({"settings": {"t": True}}, UsageError, "t=True must be a float"),
+        ({"seeds": 3}, UsageError, "seeds=3 is too few: .* give 4 or more"),
+        ({"seeds": 0}, UsageError, "seeds=0 is too few"),
+        ({"seeds": -4}, UsageError, "seeds=-4 is too few"),
+        ({"seeds": 8.0}, UsageError, r"seeds=8\.0 must be a whole number"),
+        ({"seeds": True}, UsageError, "seeds=True must be a whole number"),
+        ({"budget": 0}, UsageError, "budget=0 must be a positive number of seconds"),
+        ({"budget": -1.0}, UsageError, r"budget=-1\.0 must be a positive"),
+        ({"budget": float("nan")}, UsageError, "budget=nan must be a positive"),
+        ({"master_seed": -1}, UsageError, "master_seed=-1 must be a whole number from 0"),
+        ({"master_seed": 2**32}, UsageError, "master_seed=4294967296 must be a whole number from 0"),
+        ({"master_seed": 0.5}, UsageError, r"master_seed=0\.5 must be a whole number"),
+        ({"experiments": ()}, NothingMatchedError, "no experiment"),
+    ],
+)
+def test_a_request_that_cannot_be_carried_out_is_refused_before_it_leaves_a_trace(toy, options, error, words):
+    with pytest.raises(error, match=words) as caught:
+        toy.verify(**options)
+    assert "\n" not in str(caught.value)
+    assert not toy.ledger.exists()
+
+
+def test_a_request_that_leaves_nothing_to_judge_is_refused(toy):
+    blind = toy.experiment(observables=("energies",), toggles={})
+    with pytest.raises(
+        NothingMatchedError, match="no experiment that was asked for measures a signature that was asked"
+    ):
+        toy.verify(experiments=(blind,), select=("height",))
+
+
+def test_an_unknown_idea_suggests_the_nearest():
+    from idealab.verify import verify
+
+    with pytest.raises(UnknownNameError, match="no idea named 'max_margn'; did you mean 'max_margin'"):
+        verify("max_margn", record=False)
+
+
+@pytest.mark.parametrize(
+    ("observer", "words"),
+    [
+        ({"lost": "b"}, "a prediction needs 'b', but 'bench' under 'a=1' reports only .*; report it as a parameter"),
+        ({"lost": "height"}, "'bench' under 'a=1' does not report 'height', only curve, energies"),
+        ({"points": 2}, r"reports 'curve' with shape \(2,\) a seed, but declares 3 checkpoints"),
+    ],
+)
+def test_an_experiment_that_forgets_something_is_told(toy, observer, words):
+    forgetful = toy.experiment(observe=toy.observer(**observer), toggles={})
+    with pytest.raises(DeclarationError, match=words):
+        toy.verify(experiments=(forgetful,), record=False)
+
+
+def test_a_toggle_that_is_no_assumption_is_refused(toy):
+    with pytest.raises(DeclarationError, match="takes away 'constant_force', which 'toy' does not assume"):
+        toy.verify(theory=replace(toy.idea(), assumptions=Named()))
+
+
+def test_an_assumption_without_an_experiment_is_no_control(toy):
+    more = Assumption("level_ground", "", "breaks", ("height",))
+    idea = replace(toy.idea(), assumptions=Named(*toy.idea().assumptions.values(), more))
+    found = toy.verify(theory=idea, record=False)
+    assert "level_ground" not in [control.assumption for control in found.controls]
+
+
+def test_a_verification_says_itself(toy):
+    found = toy.verify(experiments=(toy.experiment("breaks", knob=KNOB),), record=False)
+    assert str(found).startswith("toy: partial, height in bench: present up to a=3, absent from a=4, evidence 10^")
+    assert set(found.to_dict()) == {field.name for field in dataclasses.fields(found)} | {"mutants"}
