@@ -3,12 +3,6 @@
 All experiments look at a path in one way (`_looks`): they report what it shows (loss, margins, slopes) and the instance
 parameters of the data (margin, dual weights, spectrum), and know no formula for how the two hang together.
 
-- *planted*: data whose hard-margin solution is known by construction, followed in log time to t = 10^300.
-- *rates*: the same with slow modes, so that the approach to the limit can be measured.
-- *descent*: the same by plain steps to t = 10^6; takes away the assumptions that change what descent itself does.
-- *long descent*: tiny data to t = 10^7, where float32 can no longer add a step.
-- *random*, *digits*, *breast cancer*: data that nobody planted, followed to t = e^(10^6).
-
 Labels are folded into x. The loss is the sum over samples. Axes: t = recorded times, n = samples, d = features.
 """
 
@@ -30,6 +24,7 @@ from idealab.simulate import (
     SQUARED,
     HardMargin,
     MarginLoss,
+    breast_cancer,
     decay_slope,
     descend,
     digits,
@@ -206,28 +201,18 @@ def _planted_condition(gamma: float, eta: float, lambda_min: float, theta: float
 PLANTED_CHECKPOINTS: Checkpoints = dict(
     zip(LIMITS, (at_decades(6, 4), *3 * [at_decades(30, 6)], at_decades(100, 6), at_decades(300, 100)), strict=True)
 )
-RATES_LOG_TIMES = (*(float(power) * DECADE for power in np.linspace(4, 40, 73)), 300 * DECADE)
+PLANTED_LOG_TIMES = tuple(sorted({*_union(PLANTED_CHECKPOINTS), *(float(p) * DECADE for p in np.linspace(4, 40, 73))}))
+"""Where planted data are recorded: at the checkpoints, and densely where slow modes decay."""
 
 
-def _observe_planted(
-    key: Array, condition: Condition, log_times: tuple[float, ...], checkpoints: Checkpoints
-) -> Observation:
+def observe_planted(key: Array, condition: Condition) -> Observation:
+    """Planted data in log time, to t = 10^300."""
     x, solution, w0 = draw_planted(key, condition)
     size = SUPPORT
     if condition["data"] == "random":
         x, w0, size = random_separable(key, 64, 16), jnp.zeros(16), 17
         solution = hard_margin(x)
-    return _report(_follow(x, solution, w0, condition["eta"], log_times, size), checkpoints)
-
-
-def observe_planted(key: Array, condition: Condition) -> Observation:
-    """Planted data in log time, to t = 10^300."""
-    return _observe_planted(key, condition, _union(PLANTED_CHECKPOINTS), PLANTED_CHECKPOINTS)
-
-
-def observe_rates(key: Array, condition: Condition) -> Observation:
-    """Planted data with slow modes in log time: how the limit is approached."""
-    return _observe_planted(key, condition, RATES_LOG_TIMES, {"loss_times_time": ("log_t", RATES_LOG_TIMES[-1:])})
+    return _report(_follow(x, solution, w0, condition["eta"], PLANTED_LOG_TIMES, size), PLANTED_CHECKPOINTS)
 
 
 _PLANTED_RANGES = {
@@ -264,7 +249,7 @@ rates = Experiment(
     name="rates",
     statement="planted data with slow modes, in log time: the slopes with which the limit is approached",
     level="idealized",
-    observe=observe_rates,
+    observe=observe_planted,
     observables=SLOPES,
     conditions=(
         _planted_condition(gamma=0.7, eta=0.12, lambda_min=0.3, theta=2.7),
@@ -386,6 +371,19 @@ def _digits(positive: int, negative: int) -> Condition:
     return Condition(settings, f"digits {positive} against {negative}", lambda: digits(positive, negative)[:356])
 
 
+def _real_data(name: str, statement: str, *conditions: Condition) -> Experiment:
+    return Experiment(
+        name=name,
+        statement=f"{statement}, followed in log time to t = e^(10^6)",
+        level="real data",
+        observe=observe_data,
+        observables=(*LIMITS, *SLOPES),
+        conditions=conditions,
+        checkpoints=FAR_CHECKPOINTS,
+        ranges={"eta": _stable(lambda key, condition: subsample(key, condition.data, condition["rows"]))},
+    )
+
+
 random_data = Experiment(
     name="random",
     statement="Gaussian data labelled by a random teacher, followed in log time to t = e^(10^6)",
@@ -397,15 +395,19 @@ random_data = Experiment(
     ranges={"eta": _stable(lambda key, condition: random_separable(key, condition["n"], condition["d"]))},
 )
 
-digits_data = Experiment(
-    name="digits",
-    statement="pairs of handwritten digits, 320 samples a seed, followed in log time to t = e^(10^6)",
-    level="real data",
-    observe=observe_data,
-    observables=(*LIMITS, *SLOPES),
-    conditions=(_digits(0, 1), _digits(3, 8), _digits(4, 9), _digits(1, 7)),
-    checkpoints=FAR_CHECKPOINTS,
-    ranges={"eta": _stable(lambda key, condition: subsample(key, condition.data, condition["rows"]))},
+digits_data = _real_data(
+    "digits",
+    "pairs of handwritten digits, 320 samples a seed",
+    _digits(0, 1),
+    _digits(3, 8),
+    _digits(4, 9),
+    _digits(1, 7),
+)
+_cells = {"rows": 512, "support": 32, "eta": 0.0005, "start": 0.3}
+breast_cancer_data = _real_data(
+    "breast cancer",
+    "Wisconsin diagnostic data, 512 samples a seed",
+    Condition(_cells, "benign against malignant", breast_cancer),
 )
 
-experiments = (planted_data, rates, descent, long_descent, random_data, digits_data)
+experiments = (planted_data, rates, descent, long_descent, random_data, digits_data, breast_cancer_data)

@@ -201,13 +201,17 @@ def _carried(value: Any, inside: tuple[int, ...]) -> str:
 def _compiled(observe: Callable[[jax.Array, Condition], Observation], block: int) -> Any:
     """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of ``block`` seeds."""
 
-    @jax.jit
+    # A vector unit gains nothing from four seeds side by side, and loses where their solvers take different steps.
+    cpu = jax.default_backend() == "cpu"
+    over_seeds = jax.lax.map if cpu else lambda function, keys: jax.vmap(function)(keys)
+
     def simulate(master_seed: jax.Array, stream: jax.Array, first: jax.Array, condition: Condition) -> Observation:
         key = jax.random.fold_in(jax.random.key(master_seed), stream)
         keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(block))
-        return jax.vmap(lambda key: observe(key, condition))(keys)
+        return over_seeds(lambda key: observe(key, condition), keys)
 
-    return simulate
+    # Blocks run on threads of our own. XLA's pool is left out: two programs that wait for it at once can lock up.
+    return jax.jit(simulate, compiler_options={"xla_cpu_multi_thread_eigen": False} if cpu else None)
 
 
 def _floats(values: Mapping[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
