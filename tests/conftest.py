@@ -28,6 +28,8 @@ from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.prediction import Prediction
 from idealab.verify import verify
 
+verify_module = sys.modules["idealab.verify"]  # the name idealab.verify is the function
+
 jax.config.update("jax_enable_x64", True)
 
 a, b, t = sp.symbols("a b t", positive=True)
@@ -172,11 +174,15 @@ def import_file() -> Callable[[Path], ModuleType]:
     return load
 
 
+@pytest.fixture(autouse=True)
+def _no_compilation_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test leaves compiled programs in the cache of whoever runs it."""
+    monkeypatch.setattr(verify_module, "use_compilation_cache", lambda: None)
+
+
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SimpleNamespace]:
+def toy(tmp_path: Path) -> Iterator[SimpleNamespace]:
     """The toy's parts, ``toy.verify(defect, ...)``, and a ledger of its own in ``toy.ledger``."""
-    # No test leaves compiled programs in the cache of whoever runs it.
-    monkeypatch.setattr(sys.modules["idealab.verify"], "use_compilation_cache", lambda: None)
     ledger = tmp_path / "ledger"
 
     def run(defect: str = "", theory: Idea | None = None, **options: Any) -> Any:

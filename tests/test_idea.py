@@ -131,9 +131,7 @@ def test_an_idea_needs_something_that_could_refute_it(toy):
 
 def test_an_assumption_must_name_a_declared_signature(toy):
     lost = Assumption("lost", "", "breaks", ("hight",))
-    with pytest.raises(
-        DeclarationError, match="names the signature 'hight', which is not declared; declared: height"
-    ):
+    with pytest.raises(DeclarationError, match="names the signature 'hight', which is not declared; declared: height"):
         replace(toy.idea(), assumptions=Named(lost))
 
 

@@ -16,7 +16,7 @@ from idealab.errors import DeclarationError, UnknownNameError
 from idealab.experiment import Observation
 from idealab.ledger.records import BATCH, DECLARATION
 from idealab.ledger.store import Ledger
-from idealab.run import Runner, Silence, Task, environment, precise, precision
+from idealab.run import Runner, Silence, Task, environment, precise, precision, use_compilation_cache
 
 SOMEDAY = None
 
@@ -228,3 +228,17 @@ def test_the_environment_names_what_results_depend_on():
     found = environment()
     assert {"jax", "jaxlib", "numpy", "python", "platform", "device", "machine"} <= set(found)
     assert found == environment()
+
+
+def test_compiled_programs_are_kept_where_jax_was_told_or_in_the_users_cache(monkeypatch, tmp_path):
+    names = ("jax_compilation_cache_dir", "jax_persistent_compilation_cache_min_compile_time_secs")
+    before = {name: jax.config.values[name] for name in names}
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
+    try:
+        jax.config.update(names[0], None)
+        assert use_compilation_cache() == tmp_path / "idealab" / "jax"
+        jax.config.update(names[0], str(tmp_path / "told"))
+        assert use_compilation_cache() == tmp_path / "told"
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
