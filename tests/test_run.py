@@ -231,7 +231,7 @@ def test_the_environment_names_what_results_depend_on():
 
 
 def test_compiled_programs_are_kept_where_jax_was_told_or_in_the_users_cache(monkeypatch, tmp_path):
-    names = ("jax_compilation_cache_dir", "jax_persistent_compilation_cache_min_compile_time_secs")
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: jax.config.values[name] for name in names}
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
     try:
