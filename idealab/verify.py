@@ -18,7 +18,7 @@ from idealab.idea import Idea, Signature
 from idealab.judge.verdict import Rules
 from idealab.ledger.records import DECLARATION, VERIFICATION, digest
 from idealab.ledger.store import Ledger
-from idealab.run import Progress, Runner, Silence, Task, use_compilation_cache
+from idealab.run import Progress, Runner, Silence, Task, precise, use_compilation_cache
 from idealab.verification import Verification
 
 DEFAULT_LEVELS = ("idealized", "real data")
@@ -176,8 +176,9 @@ def _narrow(
     known = {name: value for e in wanted for c in e.conditions for name, value in c.settings.items()}
     changes = {name: _like(name, known, value) for name, value in settings.items()}
     wanted = [e.with_settings(changes) for e in wanted]
-    for experiment in wanted:
-        experiment.check(settings)
+    with precise():  # a bound that is computed must not depend on the caller's precision
+        for experiment in wanted:
+            experiment.check(settings)
     return tuple(replace(e, max_seeds=seeds) if seeds is not None else e for e in wanted)
 
 
