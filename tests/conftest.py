@@ -24,8 +24,10 @@ import sympy as sp
 from idealab.experiment import Condition, Experiment, Observation, Range
 from idealab.idea import Assumption, Idea, Named, Rival, Signature
 from idealab.judge.criteria import Equals
+from idealab.run import Silence
 from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.prediction import Prediction
+from idealab.verification import Verification
 from idealab.verify import verify
 
 verify_module = sys.modules["idealab.verify"]  # the name idealab.verify is the function
@@ -158,6 +160,39 @@ def experiment(defect: str = "", knob: tuple[float, ...] = (1.0, 2.0), **changes
     return Experiment(**(fields | changes))
 
 
+class Recorder(Silence):
+    """Remembers what it is told, and is interrupted at the step of that number."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.said: list[tuple[Any, ...]] = []
+        self.stop_at = stop_at
+
+    def stage(self, words: str) -> None:
+        self.said.append(("stage", words))
+
+    def declared(self, digest: str, summary: str) -> None:
+        self.said.append(("declared", digest, summary))
+
+    def planned(self, steps: int) -> None:
+        self.said.append(("planned", steps))
+
+    def step(self, words: str) -> None:
+        self.said.append(("step", words))
+        if self.stop_at is not None and len(self.all("step")) >= self.stop_at:
+            raise KeyboardInterrupt
+
+    def warn(self, words: str) -> None:
+        self.said.append(("warn", words))
+
+    def all(self, kind: str) -> list[Any]:
+        return [said[1] for said in self.said if said[0] == kind]
+
+
+def told(verification: Verification) -> str:
+    """All that a verification says, without what it cost and what it is called; as text, in which NaN equals NaN."""
+    return repr({name: value for name, value in verification.to_dict().items() if name not in ("cost", "record")})
+
+
 @pytest.fixture
 def import_file() -> Callable[[Path], ModuleType]:
     """Imports a file as a module that no other test sees."""
@@ -202,5 +237,7 @@ def toy(tmp_path: Path) -> Iterator[SimpleNamespace]:
         fall=fall,
         traced=TRACED,
         file=Path(__file__),
+        watcher=Recorder,
+        told=told,
     )
     TRACED.clear()

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -84,7 +85,7 @@ def _trace(task: Task) -> Traced:
         [
             np.asarray(constant)
             for constant in program.consts
-            if not jax.dtypes.issubdtype(constant.dtype, jax.dtypes.extended)
+            if not jnp.issubdtype(constant.dtype, jax.dtypes.extended)
         ],
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -115,16 +114,15 @@ def test_batches_of_another_run_are_not_taken(toy, runner, ledger, other):
     first, second = tasks_of(toy)
     runner().extend([first], SOMEDAY)
     declaration = ledger.put({"schema": DECLARATION, "idea": "toy", "content": {"another": 1}})
-    resumed = {"master seed": partial(runner, 1), "declaration": partial(runner, declaration=declaration)}.get(
-        other, runner
-    )()
+    resumed = runner(
+        master_seed=int(other == "master seed"), **({"declaration": declaration} if other == "declaration" else {})
+    )
     if other == "environment":
         resumed.environment = resumed.environment | {"jaxlib": "0.0.0"}
     if other == "precision":
         resumed.precision = "float32"
-    task = {"condition": second, "experiment": Task(toy.experiment(name="field"), first.condition)}.get(
-        other, Task(first.experiment, first.condition)
-    )
+    asked = {"condition": second, "experiment": Task(toy.experiment(name="field"), first.condition)}
+    task = asked.get(other, Task(first.experiment, first.condition))
     resumed.find(task)
     assert task.stored == {}
 
@@ -134,6 +132,7 @@ def test_a_damaged_batch_is_told_of_and_simulated_again(toy, runner, ledger):
     for _ in range(3):
         runner().extend([done], SOMEDAY)
     record = done.batches[1].record
+    assert record is not None
     file = ledger.path / "objects" / record[:2] / f"{record}.json"
     file.write_bytes(file.read_bytes().replace(b"0", b"1", 5))
     fresh = Ledger(toy.ledger)

@@ -4,62 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import jax
 import pytest
 
-from idealab.errors import DeclarationError, LedgerError, NothingMatchedError, UnknownNameError, UsageError
+from idealab.errors import DeclarationError, NothingMatchedError, UnknownNameError, UsageError
 from idealab.idea import Assumption, Named, Rival
 from idealab.ledger.records import BATCH, DECLARATION
 from idealab.ledger.store import Ledger
-from idealab.run import Silence
 
 ROOT = Path(__file__).parents[1]
 KNOB = (1.0, 2.0, 3.0, 4.0, 5.0)
-
-
-class Recorder(Silence):
-    """Remembers what it is told, and raises `error` at the step of that number."""
-
-    def __init__(self, stop_at=None, error=KeyboardInterrupt):
-        self.said, self.stop_at, self.error = [], stop_at, error
-
-    def stage(self, words):
-        self.said.append(("stage", words))
-
-    def declared(self, digest, summary):
-        self.said.append(("declared", digest, summary))
-
-    def planned(self, steps):
-        self.said.append(("planned", steps))
-
-    def step(self, words):
-        self.said.append(("step", words))
-        if self.stop_at is not None and len(self.all("step")) >= self.stop_at:
-            raise self.error
-
-    def warn(self, words):
-        self.said.append(("warn", words))
-
-    def all(self, kind):
-        return [said[1] for said in self.said if said[0] == kind]
-
-
-def told(verification):
-    """All that a verification says, without what it cost, when it was made, and what it is called."""
-    content = verification.to_dict()
-    return {name: value for name, value in content.items() if name not in ("cost", "record")}
-
-
-def same(one, other):
-    """Equality in which NaN is NaN."""
-    return repr(one) == repr(other)
 
 
 # --- Verdicts ---------------------------------------------------------------------------------------------------------
@@ -151,7 +108,7 @@ def test_the_declaration_is_in_the_ledger_before_anything_is_observed(toy):
         seen.append((ledger.find(schema=DECLARATION), ledger.find(schema=BATCH)))
 
     toy.traced.append(spy)
-    watcher = Recorder()
+    watcher = toy.watcher()
     found = toy.verify(experiments=(toy.experiment(observe=toy.observer()),), progress=watcher)
     assert seen == [([found.declaration], [])]
     assert [said[0] for said in watcher.said][:3] == ["stage", "declared", "stage"]
@@ -164,7 +121,7 @@ def test_the_record_holds_the_verdict_and_names_what_it_rests_on(toy):
     found = toy.verify("breaks", experiments=(toy.experiment("breaks", knob=KNOB),))
     ledger = Ledger(toy.ledger)
     record = ledger.get(found.record)
-    assert same(record["result"], _as_json(found.to_dict() | {"record": None}))
+    assert record["result"] == _as_json(found.to_dict() | {"record": None}), "no NaN among it"
     declaration, *batches = record["parents"]
     assert (declaration, ledger.get(declaration)["schema"]) == (found.declaration, DECLARATION)
     assert sum(ledger.get(batch)["seeds"] for batch in batches) == found.cost.seeds
@@ -208,143 +165,14 @@ def test_the_users_configuration_of_jax_is_left_alone(toy, wide):
     finally:
         jax.config.update("jax_enable_x64", True)
     assert found.environment["precision"] == "float64"
-    assert same(told(found), told(toy.verify(record=False)))
-
-
-# --- A run that is cut short ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def whole(toy, tmp_path):
-    """The verification of ``breaks`` by a run that nothing disturbs, in a ledger of its own."""
-    return toy.verify(experiments=(toy.experiment("diverges"),), seeds=16, ledger=tmp_path / "undisturbed")
-
-
-@pytest.mark.parametrize("stop_at", [1, 3, 4, 6, 9])
-def test_a_run_that_is_interrupted_goes_on_and_ends_the_same(toy, whole, stop_at):
-    options = {"experiments": (toy.experiment("diverges"),), "seeds": 16}
-    with pytest.raises(KeyboardInterrupt):
-        toy.verify(**options, progress=Recorder(stop_at))
-    kept = len(Ledger(toy.ledger).find(schema=BATCH))
-    assert stop_at <= kept <= stop_at + 3, "what was running is kept as well, and nothing new is begun"
-    resumed = toy.verify(**options)
-    assert same(told(resumed), told(whole))
-    assert resumed.cost.reused_seeds == 4 * kept
-    assert (resumed.cost.seeds, resumed.cost.gradient_evaluations) == (
-        whole.cost.seeds,
-        whole.cost.gradient_evaluations,
-    )
-
-
-def test_a_run_that_is_done_is_not_done_again(toy):
-    first = toy.verify()
-    toy.traced.append(lambda condition: pytest.fail("simulated again"))
-    again = toy.verify()
-    assert same(told(first), told(again))
-    assert again.cost.reused_seeds == again.cost.seeds == first.cost.seeds
-    assert again.record != first.record, "another verification of the same observations"
-
-
-def test_an_experiment_that_raises_keeps_what_is_finished(toy):
-    def bomb(condition):
-        if "size" in condition.settings:
-            raise KeyboardInterrupt
-
-    toy.traced.append(bomb)
-    made = toy.experiment(observe=toy.observer(), toggles={})
-    made = replace(made, conditions=(*made.conditions, toy.sweep.but("sized", a=3.0, size=1)))
-    with pytest.raises(KeyboardInterrupt):
-        toy.verify(experiments=(made,))
-    assert len(Ledger(toy.ledger).find(schema=BATCH)) == 2
-    toy.traced.clear()
-    assert toy.verify(experiments=(made,)).cost.reused_seeds == 8
-
-
-KILLED = """
-import importlib.util, os, signal, sys
-spec = importlib.util.spec_from_file_location("conftest", {file!r})
-toy = importlib.util.module_from_spec(spec); spec.loader.exec_module(toy)
-from idealab.run import Silence
-class Killer(Silence):
-    steps = 0
-    def step(self, words):
-        self.steps += 1
-        if self.steps == 6:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.modules["idealab.verify"].use_compilation_cache = lambda: None
-toy.verify(toy.idea(), experiments=(toy.experiment("diverges"),), seeds=16, ledger={ledger!r}, progress=Killer())
-"""
-
-
-def test_a_run_that_is_killed_goes_on_in_another_process(toy, whole, import_file):
-    code = KILLED.format(file=str(toy.file), ledger=str(toy.ledger))
-    killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    ledger = Ledger(toy.ledger)
-    (declaration,) = ledger.find(schema=DECLARATION)
-    kept = len(ledger.find(schema=BATCH))
-    assert kept >= 6
-    assert not ledger.health().damaged
-    # Imported as that process did it, since a function is also known by the name of its module.
-    there = import_file(toy.file)
-    resumed = there.verify(there.idea(), experiments=(there.experiment("diverges"),), seeds=16, ledger=toy.ledger)
-    assert resumed.declaration == declaration
-    assert resumed.cost.reused_seeds == 4 * kept
-    assert same(told(resumed)["signatures"], told(whole)["signatures"])
-    assert same(told(resumed)["controls"], told(whole)["controls"])
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"master_seed": 1},
-        {"seeds": 8},
-        {"settings": {"noise": 0.01}},
-        {"select": ("height", "curve")},
-    ],
-)
-def test_nothing_is_taken_from_another_run(toy, change):
-    toy.verify()
-    assert toy.verify(**change).cost.reused_seeds == 0
-
-
-def test_a_damaged_batch_is_warned_of_and_simulated_again(toy):
-    first = toy.verify()
-    ledger = Ledger(toy.ledger)
-    victim = ledger.get(first.record)["parents"][1]
-    file = toy.ledger / "objects" / victim[:2] / f"{victim}.json"
-    file.write_bytes(file.read_bytes()[:-20])
-    watcher = Recorder()
-    again = toy.verify(progress=watcher)
-    assert same(told(first), told(again))
-    assert again.cost.reused_seeds == again.cost.seeds - 4
-    (warning,) = watcher.all("warn")
-    assert "damaged" in warning
-    assert victim in warning
-    assert victim not in Ledger(toy.ledger).get(again.record)["parents"]
-
-
-def test_a_ledger_that_cannot_be_written_is_told_of_before_anything_is_simulated(toy, tmp_path):
-    toy.traced.append(lambda condition: pytest.fail("simulated"))
-    occupied = tmp_path / "occupied"
-    occupied.write_text("a file")
-    with pytest.raises(LedgerError, match=r"cannot be written .*move that file away"):
-        toy.verify(ledger=occupied, experiments=(toy.experiment(observe=toy.observer()),))
-
-
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
-def test_a_ledger_that_is_read_only_is_told_of_before_anything_is_simulated(toy):
-    toy.traced.append(lambda condition: pytest.fail("simulated"))
-    toy.ledger.mkdir(mode=0o500)
-    with pytest.raises(LedgerError, match=r"cannot be written .*see to its permissions"):
-        toy.verify(experiments=(toy.experiment(observe=toy.observer()),))
+    assert toy.told(found) == toy.told(toy.verify(record=False))
 
 
 # --- What is asked for ------------------------------------------------------------------------------------------------
 
 
 def test_a_budget_ends_a_run_and_leaves_it_to_be_gone_on_with(toy):
-    watcher = Recorder()
+    watcher = toy.watcher()
     found = toy.verify(budget=1e-9, progress=watcher)
     assert (found.verdict, found.cost.seeds) == ("inconclusive", 0)
     assert watcher.all("warn") == ["the budget is spent; what is undecided stays so"]
