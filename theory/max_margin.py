@@ -275,11 +275,11 @@ interpolation = (
 
 # --- What must be seen -----------------------------------------------------------------------------------------------
 
-bias = 10 * (1 + log(tau)) / tau + 1e-8 + 1e-13 * log(t)
+bias = 10 * (1 + log(tau)) / tau + 1e-8 + 1e-13 * log(t) / gamma
 BIAS = (
     "the logistic loss is late by (1 + ln tau)/tau, discrete steps are ahead by eta gamma^2/2 times as much (`late`, "
     "`ahead`): ten times that, for the start and more support vectors with rates above 1; 1e-8 for the integrator; "
-    "1e-13 ln t for rounding and the digits of the reference solution"
+    "1e-13 ln t/gamma for rounding in x . w, whose terms are of size |x| ln t/gamma, and in the reference solution"
 )
 STRETCH = "the pseudo-inverse stretches errors of the margins by at most 1/(gamma sqrt(lambda_min)); those: " + BIAS
 QUOTIENT = "margin and norm each bring their error, over ln(tau): " + BIAS
