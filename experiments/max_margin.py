@@ -149,7 +149,7 @@ def _stable(draw: Callable[[Array, Condition], Array]) -> Callable[[Condition], 
     """The learning rates at which descent on the logistic loss is stable: below 2/(largest curvature) = 8/sigma_1^2."""
 
     def bound(condition: Condition) -> Range:
-        data = condition.data() if callable(condition.data) else condition.data
+        data = None if condition.data is None else jnp.asarray(condition.data())
         norm = lambda key: jnp.linalg.norm(draw(key, Condition(condition.settings, data=data)), 2)
         high = 8 / float(jnp.max(jax.jit(jax.vmap(norm))(jax.random.split(jax.random.key(0), 64)))) ** 2
         return Range(0.0, high, "past 8/sigma_1(x)^2 descent on the logistic loss is not stable (largest of 64 draws)")
@@ -211,10 +211,10 @@ _PLANTED_RANGES = {
     "eta": _stable(lambda key, condition: draw_planted(key, condition)[0]),
 }
 _PLANTED = (
-    _planted(gamma=0.7, eta=0.12, lambda_min=2.1, theta=3.1),
-    _planted(gamma=0.5, eta=0.3, lambda_min=1.7, theta=2.7),
-    _planted(gamma=1.4, eta=0.035, lambda_min=1.4, theta=2.4),
-    _planted(gamma=0.3, eta=0.7, lambda_min=1.2, theta=2.2),
+    _planted(gamma=0.7, eta=0.08, lambda_min=2.1, theta=3.1),
+    _planted(gamma=0.5, eta=0.2, lambda_min=1.7, theta=2.7),
+    _planted(gamma=1.4, eta=0.025, lambda_min=1.4, theta=2.4),
+    _planted(gamma=0.3, eta=0.6, lambda_min=1.2, theta=2.2),
 )
 
 planted_data = Experiment(
@@ -228,7 +228,7 @@ planted_data = Experiment(
     toggles={
         "start": _PLANTED[0].but("a start five times as far", start=1.5),
         "rotation": _PLANTED[0].but("principal axes", turned=1.0),
-        "step_size": _PLANTED[0].but("a step a third as large", eta=0.04),
+        "step_size": _PLANTED[0].but("a step a third as large", eta=0.027),
         "mixing": _PLANTED[0].but("random data, n=64, d=16", data="random", eta=0.02),
     },
     ranges=_PLANTED_RANGES,
@@ -241,9 +241,9 @@ rates = Experiment(
     observe=observe_planted,
     observables=SLOPES,
     conditions=(
-        _planted(gamma=0.7, eta=0.12, lambda_min=0.3, theta=2.7),
-        _planted(gamma=0.5, eta=0.3, lambda_min=0.4, theta=2.6),
-        _planted(gamma=0.6, eta=0.2, lambda_min=0.5, theta=2.8),
+        _planted(gamma=0.7, eta=0.09, lambda_min=0.3, theta=2.7),
+        _planted(gamma=0.5, eta=0.2, lambda_min=0.4, theta=2.6),
+        _planted(gamma=0.6, eta=0.13, lambda_min=0.5, theta=2.8),
         _planted(gamma=0.8, eta=0.1, lambda_min=1.7, theta=1.4),
     ),
     ranges=_PLANTED_RANGES,
@@ -302,7 +302,7 @@ descent = Experiment(
         "separability": _DESCENT[0].but("one sample flipped", data="one sample flipped"),
         "no_weight_decay": _DESCENT[0].but("weight decay 1e-4", weight_decay=1e-4),
         "classification_loss": _DESCENT[0].but("squared loss", loss="squared", eta=0.02),
-        "uniform_sample_weights": _DESCENT[0].but("sample weights e^N(0, 0.25)", reweighting=0.5, eta=0.06),
+        "uniform_sample_weights": _DESCENT[0].but("sample weights e^N(0, 0.25)", reweighting=0.5, eta=0.04),
     },
     ranges=_PLANTED_RANGES,
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from idealab.comparison import Comparison, checkpoint_labels, compare
 from idealab.experiment import Experiment
-from idealab.idea import Assumption, Idea, Signature
+from idealab.idea import Assumption, Idea, Rival, Signature
 from idealab.judge.verdict import (
     Claim,
     Decision,
@@ -44,6 +44,11 @@ class Question:
         return len(self.tasks) * len(checkpoint_labels(self.experiment, self.signature.observable))
 
     @property
+    def family(self) -> str:
+        """Which rules it is judged by: sweeps decide the idea, controls the gates, each with its own error budget."""
+        return self.experiment.name if self.assumption is None else f"controls of {self.experiment.name}"
+
+    @property
     def gates(self) -> bool:
         """Whether a rival that is not refuted here lowers the verdict on the idea."""
         return self.assumption is None and self.signature.primary and self.experiment.level == "idealized"
@@ -66,32 +71,61 @@ def questions_of(idea: Idea, signatures: Sequence[Signature], tasks: Sequence[Ta
     return found
 
 
+def rules_of(questions: Sequence[Question]) -> dict[str, Rules]:
+    """The rules for each family of questions: *absent* must hold against all cells that could decide alike."""
+    sweeps, controls = (sum(q.cells for q in questions if (q.assumption is None) is sweep) for sweep in (True, False))
+    return {q.family: Rules(q.experiment.max_seeds, sweeps if q.assumption is None else controls) for q in questions}
+
+
 class Assessment:
     """The judge at work on a run: pure in what was observed, so that a record can be judged again."""
 
     def __init__(self, idea: Idea, questions: Sequence[Question], rules: Mapping[str, Rules]) -> None:
         self.idea, self.questions, self.rules = idea, questions, rules
+        # What was compared and judged, by how many batches there were then.
+        self._compared: dict[tuple[Any, ...], list[Comparison]] = {}
+        self._judged: dict[tuple[Any, ...], list[Decision]] = {}
 
     def undecided(self) -> list[Task]:
         """Tasks in which more seeds could still decide a cell."""
-        more: dict[Task, None] = {}
-        for question in self.questions:
-            more |= dict.fromkeys(task for task, _ in self._open(question))
-            for rival in question.signature.rivals.values() if question.gates else ():
-                if not self._refuted(question, rival.prediction):
-                    # One refuting cell is enough, so more seeds go only to the one that is nearest to it.
-                    still_open = self._open(question, rival.prediction)
-                    more |= {task: None for task, _ in sorted(still_open, key=lambda item: -item[1].absent_log10)[:1]}
+        more = dict.fromkeys(task for question in self.questions for task, _ in self._open(question))
+        for signature, rival in self._standing():
+            # One refuting cell is enough, so more seeds go only to the one that is nearest to it.
+            still_open = [
+                cell for question in self._asked(signature) for cell in self._open(question, rival.prediction)
+            ]
+            more |= {task: None for task, _ in sorted(still_open, key=lambda cell: -cell[1].absent_log10)[:1]}
         return list(more)
 
+    def _asked(self, signature: Signature) -> list[Question]:
+        """Where a rival of the signature would be refuted: one experiment that can tell them apart is enough."""
+        return [question for question in self.questions if question.gates and question.signature is signature]
+
+    def _against(self, signature: Signature, rival: Rival) -> list[Decision]:
+        """What each cell says of a rival."""
+        asked = self._asked(signature)
+        return [decision for question in asked for decision in self._judge(question, rival.prediction)]
+
+    def _standing(self) -> list[tuple[Signature, Rival]]:
+        """Rivals that nothing has refuted, with the signature that they rival."""
+        signatures = {question.signature.name: question.signature for question in self.questions if question.gates}
+        return [
+            (signature, rival)
+            for signature in signatures.values()
+            for rival in signature.rivals.values()
+            if all(decision.verdict != "absent" for decision in self._against(signature, rival))
+        ]
+
     def _open(self, question: Question, rival: Prediction | None = None) -> list[tuple[Task, Decision]]:
-        """The undecided cells below the cap, which are not frozen."""
-        cells = self._cells(question, rival)
+        """The undecided cells below the cap which could still matter: not frozen, nor in a condition that is broken."""
+        cells, decisions = self._cells(question, rival), self._judge(question, rival)
         places = [task for task in question.tasks for _ in range(len(cells) // len(question.tasks))]
+        broken = {task for task, decision in zip(places, decisions, strict=True) if decision.verdict == "absent"}
+        cap = self.rules[question.family].max_seeds
         return [
             (task, decision)
-            for task, cell, decision in zip(places, cells, self._judge(question, cells), strict=True)
-            if decision.verdict == "undecided" and not cell.frozen and task.seeds < self._cap(question)
+            for task, cell, decision in zip(places, cells, decisions, strict=True)
+            if decision.verdict == "undecided" and not cell.frozen and task not in broken and task.seeds < cap
         ]
 
     def outcome(self, declaration: str, environment: Mapping[str, Any], seconds: float) -> Verification:
@@ -102,14 +136,10 @@ class Assessment:
         claims = [_claim(q.signature, result) for q, result in zip(sweeps, results, strict=True) if q.signature.primary]
         gates = [_gate(control) for control in controls if not control.ok]
         gates += [
-            f"supported, not discriminating: the data do not refute the rival {rival!r} of {result.name}"
-            for result in results
-            for rival in result.rivals_standing
-            if result.primary and result.level == "idealized"
+            f"supported, not discriminating: the data do not refute the rival {rival.name!r} of {signature.name}"
+            for signature, rival in self._standing()
         ]
         conclusion = conclude_idea(claims, gates)
-        primary = [result for result in results if result.primary]
-        core = [result for result in primary if result.level == "idealized"] or primary
         tasks = dict.fromkeys(task for question in self.questions for task in question.tasks)
         batches = [batch for task in tasks for batch in task.batches]
         cost = Cost(
@@ -123,7 +153,7 @@ class Assessment:
             statement=self.idea.statement,
             verdict=conclusion.verdict,
             scope=conclusion.scope,
-            evidence_log10=min((result.evidence_log10 for result in core), default=-math.inf),
+            evidence_log10=self._evidence(results),
             declaration=declaration,
             signatures=tuple(results),
             controls=tuple(controls),
@@ -133,28 +163,44 @@ class Assessment:
             environment=environment,
         )
 
-    def _cap(self, question: Question) -> int:
-        return self.rules[question.experiment.name].max_seeds
+    def _evidence(self, results: Sequence[SignatureResult]) -> float:
+        """log10 of the weakest link: of any cell that the theory holds, of any rival that it does not."""
+        primary = [result for result in results if result.primary]
+        core = [result for result in primary if result.level == "idealized"] or primary
+        signatures = {question.signature.name: question.signature for question in self.questions if question.gates}
+        rivals = [
+            max(decision.absent_log10 for decision in self._against(signature, rival)) - math.log10(2)
+            for signature in signatures.values()
+            for rival in signature.rivals.values()
+        ]
+        return min((*(result.evidence_log10 for result in core), *rivals), default=-math.inf)
 
     def _cells(self, question: Question, rival: Prediction | None = None) -> list[Comparison]:
         """Cells in the order condition by condition, within it checkpoint by checkpoint."""
-        return [cell for task in question.tasks for cell in compare(question.signature, task, rival)]
+        cells: list[Comparison] = []
+        for task in question.tasks:
+            key = (id(task), len(task.batches), id(question.signature), rival)
+            if key not in self._compared:
+                self._compared[key] = compare(question.signature, task, rival)
+            cells += self._compared[key]
+        return cells
 
-    def _judge(self, question: Question, cells: Sequence[Comparison]) -> list[Decision]:
-        decisions = judge_cells(
-            [cell.deviations for cell in cells],
-            self.rules[question.experiment.name],
-            question.signature.criterion.estimand,
-        )
-        return [
-            replace(decision, verdict="undecided", note=_FROZEN) if cell.frozen else decision
-            for cell, decision in zip(cells, decisions, strict=True)
-        ]
+    def _judge(self, question: Question, rival: Prediction | None = None) -> list[Decision]:
+        key = (id(question), rival, *(len(task.batches) for task in question.tasks))
+        if key not in self._judged:
+            cells = self._cells(question, rival)
+            rules, estimand = self.rules[question.family], question.signature.criterion.estimand
+            decisions = judge_cells([cell.deviations for cell in cells], rules, estimand)
+            self._judged[key] = [
+                replace(decision, verdict="undecided", note=_FROZEN) if cell.frozen else decision
+                for cell, decision in zip(cells, decisions, strict=True)
+            ]
+        return self._judged[key]
 
     def _result(self, question: Question) -> SignatureResult:
         signature, experiment = question.signature, question.experiment
         cells = self._cells(question)
-        decisions = self._judge(question, cells)
+        decisions = self._judge(question)
         labels = checkpoint_labels(experiment, signature.observable)
         places = [(task, label) for task in question.tasks for label in labels]
         verdicts = [decision.verdict for decision in decisions]
@@ -162,8 +208,7 @@ class Assessment:
         conclusion = conclude_signature(
             [(task.label, verdicts[a:b]) for task, (a, b) in zip(question.tasks, edges, strict=True)]
         )
-        rivals = {} if question.assumption is not None else signature.rivals
-        standing = [name for name, rival in rivals.items() if not self._refuted(question, rival.prediction)]
+        standing = [rival.name for rivalled, rival in self._standing() if rivalled is signature and question.gates]
         return SignatureResult(
             name=signature.name,
             statement=signature.statement,
@@ -181,14 +226,11 @@ class Assessment:
             evidence_log10=min(decision.evidence_log10 for decision in decisions),
             seeds=max(decision.seeds for decision in decisions),
             cells=tuple(
-                _cell(task.label, label, cell, decision)
+                _cell(task.label, label, cell, decision, signature.criterion.estimand)
                 for (task, label), cell, decision in zip(places, cells, decisions, strict=True)
             ),
             rivals_standing=tuple(standing),
         )
-
-    def _refuted(self, question: Question, rival: Prediction) -> bool:
-        return any(decision.verdict == "absent" for decision in self._judge(question, self._cells(question, rival)))
 
     def _controls(self) -> list[ControlResult]:
         asked: dict[Task, list[Question]] = {}
@@ -213,23 +255,25 @@ class Assessment:
         )
 
 
-def _cell(condition: str, checkpoint: str, cell: Comparison, decision: Decision) -> CellResult:
+def _cell(condition: str, checkpoint: str, cell: Comparison, decision: Decision, estimand: str) -> CellResult:
     used = slice(0, decision.seeds)
-    predicted, measured = cell.predicted[used], cell.measured[used]
+    # A seed whose measurement is lost is in the note; the median is that of the others.
+    centre = np.nanmedian if estimand == "median" else np.mean
+    middle = lambda values: float(centre(values[used])) if decision.seeds else math.nan
     with np.errstate(all="ignore"):
-        error = (
-            float(np.std(measured - predicted, ddof=1)) / math.sqrt(max(decision.seeds, 1))
-            if decision.seeds > 1
-            else math.nan
-        )
+        differences = cell.measured - cell.predicted
+        away = differences[used] - middle(differences)
+        # The median's spread from the median absolute deviation, as for normal seeds: 1.48 and sqrt(pi/2).
+        spread = 1.858 * middle(np.abs(away)) if estimand == "median" else math.sqrt(float(np.sum(away**2)))
+    degrees = max(decision.seeds - 1, 1) if estimand == "mean" else 1
     return CellResult(
         condition=condition,
         checkpoint=checkpoint,
-        predicted=float(np.mean(predicted)) if decision.seeds else math.nan,
-        measured=float(np.mean(measured)) if decision.seeds else math.nan,
-        standard_error=error,
-        tolerance=float(np.mean(cell.tolerances[used])) if decision.seeds else math.nan,
-        deviation=float(np.mean(cell.deviations[used])) if decision.seeds else math.nan,
+        predicted=middle(cell.predicted),
+        measured=middle(cell.predicted) + middle(differences),
+        standard_error=spread / math.sqrt(max(decision.seeds, 1) * degrees) if decision.seeds > 1 else math.nan,
+        tolerance=middle(cell.tolerances),
+        deviation=middle(cell.deviations),
         verdict=decision.verdict,
         evidence_log10=decision.evidence_log10,
         seeds=decision.seeds,

@@ -79,12 +79,10 @@ def checkpoint_labels(experiment: Experiment, observable: str) -> tuple[str, ...
 def _checkpoint(argument: str, value: float) -> str:
     if not argument.startswith("log_"):
         return f"{argument}={show_setting(value)}"
-    power = value / math.log(10)
+    name, power, tower = argument[4:], value / math.log(10), math.log10(max(value, 1))
     if power >= 1000:
-        return f"{argument[4:]}=e^{show_setting(value)}"
-    return (
-        f"{argument[4:]}=1e{power:.0f}" if abs(power - round(power)) < 1e-6 else f"{argument[4:]}={math.exp(value):.3g}"
-    )
+        return f"{name}=e^(10^{tower:.0f})" if abs(tower - round(tower)) < 1e-6 else f"{name}=e^{show_setting(value)}"
+    return f"{name}=1e{power:.0f}" if abs(power - round(power)) < 1e-6 else f"{name}={math.exp(value):.3g}"
 
 
 def _compare(

@@ -17,7 +17,7 @@ from idealab.judge.verdict import Rules
 from idealab.run import source_digest
 from idealab.symbolic.prediction import Prediction
 
-_VERSIONS = ("jax", "jaxlib", "numpy", "sympy", "diffrax")
+_VERSIONS = ("jax", "jaxlib", "numpy", "sympy")
 
 
 def declaration_of(

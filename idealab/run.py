@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
@@ -22,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import platformdirs
+from threadpoolctl import threadpool_limits
 
 from idealab.errors import DeclarationError
 from idealab.experiment import Condition, Experiment, Observation
@@ -117,7 +119,7 @@ def environment() -> dict[str, Any]:
     """Devices and versions; runs go on from batches of an equal environment only."""
     devices = jax.devices()
     return {
-        **{name: version(name) for name in ("jax", "jaxlib", "numpy", "diffrax", "sympy")},
+        **{name: version(name) for name in ("jax", "jaxlib", "numpy", "sympy")},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "platform": devices[0].platform,
@@ -132,7 +134,7 @@ def use_compilation_cache() -> Path | None:
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
         folder = platformdirs.user_cache_path("idealab") / "jax"
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         return folder
     return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
 
@@ -151,6 +153,7 @@ def source_digest(observe: Callable[..., Any]) -> str:
     except (TypeError, OSError):
         return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
     texts.append(_carried(observe, ()).encode())
+    texts.append(Path(__file__).read_bytes())
     for folder in idealab.simulate.__path__:
         texts += [path.read_bytes() for path in sorted(Path(folder).glob("*.py"))]
     return hashlib.sha256(b"\0".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
@@ -271,6 +274,8 @@ class Runner:
         workers = 1 if jax.default_backend() != "cpu" else min(4, os.cpu_count() or 1)
         waiting, late, running = [t for t in tasks if not self._resume(t)], list[Task](), dict[Future[Batch], Task]()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="idealab")
+        import_module("scipy.linalg.cython_lapack")  # what JAX calls on a CPU; loaded now, so that the limit reaches it
+        alone = threadpool_limits(1, "blas")  # the cores are taken by our own threads
         try:
             while waiting or running:
                 if deadline is not None and time.monotonic() >= deadline:
@@ -285,6 +290,7 @@ class Runner:
                     self.progress.step(f"{task.experiment.name}: {task.label}")
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            alone.restore_original_limits()
         return late
 
     def _resume(self, task: Task) -> bool:

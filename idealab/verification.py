@@ -16,9 +16,9 @@ SCHEMA = "idealab/verification/1"
 class CellResult:
     """One condition, at one checkpoint if there are any.
 
-    ``predicted`` and ``measured`` are means over seeds, in the units of the observable (for a vector: of each seed's
-    worst component); ``standard_error`` is that of the difference, seed by seed; ``deviation`` is the mean difference
-    in units of the ``tolerance``.
+    ``predicted`` and ``measured`` are means over seeds (medians, where the criterion says so), in the units of the
+    observable; for a vector, of each seed's worst component. ``standard_error`` is that of their difference, seed by
+    seed; ``deviation`` is the difference in units of the ``tolerance``.
     """
 
     condition: str

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from idealab import registry
-from idealab.assessment import Assessment, Question, questions_of
+from idealab.assessment import Assessment, questions_of, rules_of
 from idealab.declaration import declaration_of
 from idealab.errors import NothingMatchedError, UnknownNameError, UsageError
 from idealab.experiment import LEVELS, Experiment, Setting
@@ -22,6 +22,7 @@ from idealab.run import Progress, Runner, Silence, Task, precise, use_compilatio
 from idealab.verification import Verification
 
 DEFAULT_LEVELS = ("idealized", "real data")
+QUICK_LEVELS = ("idealized",)
 
 
 def verify(
@@ -58,7 +59,8 @@ def verify(
     settings
         Knobs to hold at a value, in every condition of a sweep that has them.
     quick
-        Only the most favourable condition of each idealized experiment, with at most 8 seeds.
+        Only the most favourable condition of each experiment, with at most 8 seeds; idealized ones only, unless levels
+        are named.
     master_seed
         Where all randomness comes from.
     ledger
@@ -80,17 +82,20 @@ def verify(
     """
     started, watcher = time.monotonic(), progress or Silence()
     _check_numbers(seeds, budget, master_seed)
+    select, levels = ((names,) if isinstance(names, str) else tuple(names) for names in (select, levels))
     watcher.stage("deriving")
     theory = registry.load(idea) if isinstance(idea, str) else idea
     chosen = registry.load_experiments(theory.name) if experiments is None else tuple(experiments)
     registry.pair(theory, chosen)
     signatures = [theory.signatures[name] for name in select] if select else list(theory.signatures.values())
-    chosen = _narrow(chosen, levels or DEFAULT_LEVELS if experiments is None else levels, settings or {}, seeds, quick)
+    if not levels and experiments is None:
+        levels = QUICK_LEVELS if quick else DEFAULT_LEVELS
+    chosen = _narrow(chosen, levels, settings or {}, seeds, quick)
     tasks = _tasks(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
     if not questions:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
-    rules = _rules(chosen, questions)
+    rules = rules_of(questions)
 
     use_compilation_cache()
     store = (
@@ -169,17 +174,18 @@ def _narrow(
             raise UnknownNameError("level", level, LEVELS)
     wanted = [e for e in experiments if not levels or e.level in levels]
     if quick:
-        wanted = [replace(e, conditions=e.conditions[:1], max_seeds=8) for e in wanted if e.level == "idealized"]
+        wanted = [replace(e, conditions=e.conditions[:1], max_seeds=min(8, e.max_seeds)) for e in wanted]
     if not wanted:
         there = ", ".join(dict.fromkeys(e.level for e in experiments)) or "none"
         raise NothingMatchedError(f"no experiment at level {' or '.join(levels)}; there are experiments at: {there}")
     known = {name: value for e in wanted for c in e.conditions for name, value in c.settings.items()}
     changes = {name: _like(name, known, value) for name, value in settings.items()}
-    wanted = [e.with_settings(changes) for e in wanted]
+    changed = [e.with_settings(changes) for e in wanted]
     with precise():  # a bound that is computed must not depend on the caller's precision
-        for experiment in wanted:
-            experiment.check(settings)
-    return tuple(replace(e, max_seeds=seeds) if seeds is not None else e for e in wanted)
+        for before, after in zip(wanted, changed, strict=True):
+            if after.conditions != before.conditions:
+                after.check(after.ranges)  # all of them: one setting may move the bound of another
+    return tuple(replace(e, max_seeds=seeds) if seeds is not None else e for e in changed)
 
 
 def _like(name: str, known: Mapping[str, Setting], value: Setting) -> Setting:
@@ -208,11 +214,6 @@ def _tasks(idea: Idea, experiments: Sequence[Experiment], signatures: Sequence[S
     sweep = [Task(experiment, condition) for experiment in wanted for condition in experiment.conditions]
     rank = {id(task): task.experiment.conditions.index(task.condition) for task in sweep}
     return [*controls, *sorted(sweep, key=lambda task: rank[id(task)])]
-
-
-def _rules(experiments: Sequence[Experiment], questions: Sequence[Question]) -> dict[str, Rules]:
-    cells = sum(question.cells for question in questions)
-    return {experiment.name: Rules(experiment.max_seeds, cells) for experiment in experiments}
 
 
 def _summary(signatures: Sequence[Signature], tasks: Sequence[Task], rules: Mapping[str, Rules], runner: Runner) -> str:

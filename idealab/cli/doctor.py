@@ -15,7 +15,7 @@ from idealab.cli.console import width, write
 from idealab.cli.exit_code import ExitCode
 from idealab.cli.progress import watching
 
-_PACKAGES = ("jax", "jaxlib", "numpy", "sympy", "diffrax", "optax", "flax")
+_PACKAGES = ("jax", "jaxlib", "numpy", "sympy", "optax", "flax")
 
 
 @click.command("doctor", short_help="Devices, versions, precision, cache, ledger health.")

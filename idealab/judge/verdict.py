@@ -195,6 +195,8 @@ def _combine(cells: Sequence[CellVerdict]) -> CellVerdict:
 
 def seen_of(signatures: Sequence[SignatureVerdict]) -> Seen:
     """What taking an assumption away did: every signature failed, every one held, or neither is certain."""
+    if not signatures:
+        return "undecided"
     if all(verdict == "absent" for verdict in signatures):
         return "breaks"
     return "does_not_matter" if all(verdict == "present" for verdict in signatures) else "undecided"

@@ -45,7 +45,6 @@ def test_json(toy: object, capsys: pytest.CaptureFixture[str]) -> None:
         "jaxlib",
         "numpy",
         "sympy",
-        "diffrax",
         "optax",
         "flax",
     }
