@@ -56,7 +56,8 @@ def seen(toy):
             drawn = {"b": np.full(seeds, 1.0)}
             task.batches.append(Batch(0, seeds, drawn, {"height": measured}, 10.0 * seeds, "r", reused=False))
         questions = questions_of(idea, signatures, tasks)
-        return Assessment(idea, questions, {"bench": Rules(cap, sum(q.cells for q in questions))}), tasks
+        rules = dict.fromkeys(("bench", "controls of bench"), Rules(cap, sum(q.cells for q in questions)))
+        return Assessment(idea, questions, rules), tasks
 
     return build
 

@@ -155,7 +155,7 @@ def test_a_text_is_no_argument(toy, task):
         ("log_t", np.log(1e7), "t=1e7"),
         ("log_t", np.log(1e300), "t=1e300"),
         ("log_t", 2.0, "t=7.39"),
-        ("log_t", 1e6, "t=e^1e+06"),
+        ("log_t", 1e6, "t=e^(10^6)"),
         ("width", 64.0, "width=64"),
     ],
 )
