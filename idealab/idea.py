@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, cast
 
-import sympy as sp
+import sympy as sp  # pyright: ignore[reportMissingTypeStubs]
 
 from idealab.errors import DeclarationError, UnknownNameError
 from idealab.judge.criteria import Equals
@@ -153,7 +153,7 @@ class Signature:
     @cached_property
     def prediction(self) -> Prediction:
         """The predicted value over knobs, times and the instance parameters of a seed."""
-        return Prediction(self.equation.rhs, by_log=self.by_log)
+        return Prediction(cast("sp.Expr", self.equation.rhs), by_log=self.by_log)
 
     @cached_property
     def tolerance(self) -> tuple[Prediction, Prediction]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from idealab.errors import DeclarationError
 
 if TYPE_CHECKING:
-    import sympy as sp
+    import sympy as sp  # pyright: ignore[reportMissingTypeStubs]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,16 @@ A step is never better known than what it uses: which earlier equations a functi
 `Derivation.known` is the weakest link of the chain under the conclusion.
 """
 
+# Sympy is annotated in part only.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import sympy as sp
 
@@ -211,24 +215,24 @@ def _vanishing(where: str, residual: Residual, domain: Mapping[sp.Symbol, tuple[
     if not parts:
         raise DerivationError(f"step {where} hands over no residual; return at least one expression that must be zero")
     exact = True
-    for part in (cast("sp.Expr", sp.sympify(part)) for part in parts):
+    for part in (sp.sympify(part) for part in parts):
         if part.is_zero:
             continue
         # Points first: a wrong equation is then refused in milliseconds, where simplify might run for minutes.
         _zero_at_random_points(where, part, domain)
-        exact = exact and cast("sp.Expr", sp.simplify(part)).is_zero is True
+        exact = exact and sp.simplify(part).is_zero is True
     return "residual reduces to 0" if exact else f"residual is 0 at {_POINTS} random points in {_DIGITS} digits"
 
 
 def _zero_at_random_points(where: str, residual: sp.Expr, domain: Mapping[sp.Symbol, tuple[float, float]]) -> None:
     draw = random.Random(0)
     symbols = sorted(cast("set[sp.Symbol]", residual.free_symbols), key=lambda symbol: symbol.name)
-    terms = [cast("sp.Expr", term) for term in sp.Add.make_args(residual)]
+    terms = sp.Add.make_args(residual)
     for _ in range(_POINTS if symbols else 1):
         ranges = {s: domain.get(s, (0.1, 3) if s.is_positive else (-3, 3)) for s in symbols}
         point = {s: sp.Float(draw.uniform(*between), _DIGITS) for s, between in ranges.items()}
-        value = residual.subs(point).evalf(_DIGITS)
-        scale = sum((sp.Abs(term.subs(point).evalf(_DIGITS)) for term in terms), start=sp.Integer(1))
+        value = _value(residual, point)
+        scale = sum((sp.Abs(_value(term, point)) for term in terms), start=sp.Integer(1))
         # Sympy cannot compare nan, nor what is not a number.
         number = all(part.is_number and part.is_finite for part in (value, scale))
         if not number or not bool(sp.Abs(value) < scale * sp.Float(10) ** (15 - _DIGITS)):
@@ -236,3 +240,8 @@ def _zero_at_random_points(where: str, residual: sp.Expr, domain: Mapping[sp.Sym
             raise DerivationError(
                 f"step {where} does not hold: the residual {residual} is {sp.N(value, 5)}" + (f" at {at}" if at else "")
             )
+
+
+def _value(expression: sp.Expr, point: Mapping[sp.Symbol, sp.Float]) -> sp.Expr:
+    # Any: Sympy annotates neither that symbols may be keys, nor that an expression stays one.
+    return cast("Any", expression).subs(point).evalf(_DIGITS)
