@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

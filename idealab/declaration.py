@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

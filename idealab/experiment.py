@@ -67,7 +67,7 @@ def _unflatten(static: tuple[Any, ...], leaves: tuple[Any, ...]) -> Condition:
     return Condition({**traced, **dict(static)}, data=data)
 
 
-jax.tree_util.register_pytree_node(Condition, _flatten, _unflatten)
+jax.tree_util.register_pytree_node(Condition, _flatten, _unflatten)  # pyright: ignore[reportUnknownMemberType]
 
 
 @jax.tree_util.register_dataclass

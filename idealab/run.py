@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import contextlib
 import hashlib
 import inspect
@@ -9,7 +12,7 @@ import os
 import platform
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -23,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import platformdirs
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from idealab.errors import DeclarationError
 from idealab.experiment import Condition, Experiment, Observation
@@ -109,7 +112,7 @@ def precision() -> str:
 
 
 @contextlib.contextmanager
-def precise() -> Iterator[None]:
+def precise() -> Generator[None]:
     """Compute in the platform's best precision, without touching JAX's global configuration."""
     with jax.enable_x64(precision() == "float64"):
         yield
@@ -131,12 +134,12 @@ def environment() -> dict[str, Any]:
 
 def use_compilation_cache() -> Path | None:
     """Keep compiled simulations in the user's cache directory, unless JAX was told where to keep them."""
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         folder = platformdirs.user_cache_path("idealab") / "jax"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         return folder
-    return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+    return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def source_digest(observe: Callable[..., Any]) -> str:
@@ -339,7 +342,7 @@ class Runner:
         )
 
     @contextlib.contextmanager
-    def _compiled_once(self, experiment: Experiment, condition: Condition) -> Iterator[None]:
+    def _compiled_once(self, experiment: Experiment, condition: Condition) -> Generator[None]:
         """Let one thread compile a program, while others that need the same one wait instead of compiling it too."""
         leaves, shape = jax.tree.flatten(condition)
         program = (experiment.observe, experiment.block, shape, tuple(np.shape(leaf) for leaf in leaves))

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincc, betaln, stdtr
+from scipy.special import betaincc, betaln, stdtr  # pyright: ignore[reportMissingTypeStubs]
 
 Floats = NDArray[np.float64]
 
