@@ -267,7 +267,8 @@ def observe_descent(key: Array, condition: Condition) -> Observation:
         x = jnp.concatenate([x, -0.5 * x[:1]])
         solution = solution._replace(dual=jnp.append(solution.dual, 0.0))
     log_c = condition["reweighting"] * jax.random.normal(jax.random.fold_in(key, 1), (x.shape[0],))
-    losses = {"logistic": LOGISTIC, "squared": SQUARED, "polynomial": polynomial(condition.settings.get("b", 2))}
+    b = condition["b"] if "b" in condition.settings else 2
+    losses = {"logistic": LOGISTIC, "squared": SQUARED, "polynomial": polynomial(b)}
     loss = losses[condition["loss"]]
     checkpoints = _descent_checkpoints(condition["decades"])
     log_times, last = _union(checkpoints), 10 ** condition["decades"]

@@ -24,7 +24,8 @@ def decay_slope(log_times: Array, distance: Array, low: float, high: float) -> A
     Returns
     -------
     Array
-        The least-squares slope of ln distance against ln t, shape (); NaN where fewer than three points fall in between.
+        The least-squares slope of ln distance against ln t, shape (); NaN where fewer than three points fall in
+        between.
     """
     inside = ((distance > low) & (distance < high)).astype(distance.dtype)
     count = jnp.sum(inside)
