@@ -13,7 +13,9 @@ import numpy as np
 from idealab.comparison import Comparison, checkpoint_labels, compare
 from idealab.experiment import Experiment
 from idealab.idea import Assumption, Idea, Rival, Signature
+from idealab.judge.evidence import Floats
 from idealab.judge.verdict import (
+    CellVerdict,
     Claim,
     Decision,
     Rules,
@@ -203,7 +205,7 @@ class Assessment:
         decisions = self._judge(question)
         labels = checkpoint_labels(experiment, signature.observable)
         places = [(task, label) for task in question.tasks for label in labels]
-        verdicts = [decision.verdict for decision in decisions]
+        verdicts: list[CellVerdict] = [decision.verdict for decision in decisions]
         edges = list(pairwise(range(0, len(verdicts) + 1, len(labels))))
         conclusion = conclude_signature(
             [(task.label, verdicts[a:b]) for task, (a, b) in zip(question.tasks, edges, strict=True)]
@@ -259,7 +261,10 @@ def _cell(condition: str, checkpoint: str, cell: Comparison, decision: Decision,
     used = slice(0, decision.seeds)
     # A seed whose measurement is lost is in the note; the median is that of the others.
     centre = np.nanmedian if estimand == "median" else np.mean
-    middle = lambda values: float(centre(values[used])) if decision.seeds else math.nan
+
+    def middle(values: Floats) -> float:
+        return float(centre(values[used])) if decision.seeds else math.nan
+
     with np.errstate(all="ignore"):
         differences = cell.measured - cell.predicted
         away = differences[used] - middle(differences)
