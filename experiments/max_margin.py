@@ -199,7 +199,7 @@ def observe_planted(key: Array, condition: Condition) -> Observation:
     x, solution, w0 = draw_planted(key, condition)
     size = condition["support"]
     if condition["data"] == "random":
-        x, w0, size = random_separable(key, 64, 16), jnp.zeros(16), 17
+        x, w0, size = random_separable(key, 200, 50), jnp.zeros(50), 51
         solution = hard_margin(x)
     return _report(_follow(x, solution, w0, condition, size, PLANTED_LOG_TIMES), PLANTED_CHECKPOINTS)
 
@@ -229,7 +229,7 @@ planted_data = Experiment(
         "start": _PLANTED[0].but("a start five times as far", start=1.5),
         "rotation": _PLANTED[0].but("principal axes", turned=1.0),
         "step_size": _PLANTED[0].but("a step a third as large", eta=0.027),
-        "mixing": _PLANTED[0].but("random data, n=64, d=16", data="random", eta=0.02),
+        "mixing": _PLANTED[0].but("random data, n=200, d=50", data="random", eta=0.01),
     },
     ranges=_PLANTED_RANGES,
 )

@@ -23,6 +23,7 @@ from idealab.verification import Verification
 
 DEFAULT_LEVELS = ("idealized", "real data")
 QUICK_LEVELS = ("idealized",)
+QUICK_SEEDS = 16
 
 
 def verify(
@@ -59,8 +60,7 @@ def verify(
     settings
         Knobs to hold at a value, in every condition of a sweep that has them.
     quick
-        Only the most favourable condition of each experiment, with at most 8 seeds; idealized ones only, unless levels
-        are named.
+        At most 16 seeds in a cell, and idealized experiments only unless levels are named.
     master_seed
         Where all randomness comes from.
     ledger
@@ -174,7 +174,7 @@ def _narrow(
             raise UnknownNameError("level", level, LEVELS)
     wanted = [e for e in experiments if not levels or e.level in levels]
     if quick:
-        wanted = [replace(e, conditions=e.conditions[:1], max_seeds=min(8, e.max_seeds)) for e in wanted]
+        wanted = [replace(e, max_seeds=min(QUICK_SEEDS, e.max_seeds)) for e in wanted]
     if not wanted:
         there = ", ".join(dict.fromkeys(e.level for e in experiments)) or "none"
         raise NothingMatchedError(f"no experiment at level {' or '.join(levels)}; there are experiments at: {there}")

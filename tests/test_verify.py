@@ -189,10 +189,11 @@ def test_no_cell_is_judged_on_more_seeds_than_the_cap(toy, seeds):
     assert found.cost.seeds <= 4 * (seeds + 3)
 
 
-def test_quick_runs_the_most_favourable_condition_alone(toy):
-    found = toy.verify("breaks", experiments=(toy.experiment("breaks", knob=KNOB),), quick=True, record=False)
-    assert {cell.condition for cell in found.signatures[0].cells} == {"a=1"}
-    assert found.verdict == "supported"
+def test_quick_caps_the_seeds_and_leaves_real_data_out(toy):
+    real = toy.experiment(name="measured", level="real data")
+    found = toy.verify("exact", experiments=(toy.experiment(), real), quick=True, record=False)
+    assert {signature.experiment for signature in found.signatures} == {"bench", "measured"}  # own experiments all run
+    assert max(cell.seeds for signature in found.signatures for cell in signature.cells) <= 16
 
 
 def test_selected_signatures_alone_are_judged(toy):

@@ -37,7 +37,7 @@ _LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
 @click.option(
     "--set", "settings", multiple=True, type=Setting(), help="Hold a knob at a value, as eta=0.1; repeatable."
 )
-@click.option("--quick", is_flag=True, help="Only the most favourable idealized condition, with at most 8 seeds.")
+@click.option("--quick", is_flag=True, help="Idealized experiments only, with at most 16 seeds a cell.")
 @click.option(
     "--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Source of all randomness."
 )
