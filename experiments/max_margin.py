@@ -148,10 +148,14 @@ def _union(checkpoints: Checkpoints) -> LogTimes:
 def _stable(draw: Callable[[Array, Condition], Array]) -> Callable[[Condition], Range]:
     """The learning rates at which descent on the logistic loss is stable: below 2/(largest curvature) = 8/sigma_1^2."""
 
+    @jax.jit
+    def largest(condition: Condition) -> Array:
+        norm = lambda key: jnp.linalg.norm(draw(key, condition), 2)
+        return jnp.max(jax.lax.map(norm, jax.random.split(jax.random.key(0), 64)))
+
     def bound(condition: Condition) -> Range:
-        data = None if condition.data is None else jnp.asarray(condition.data())
-        norm = lambda key: jnp.linalg.norm(draw(key, Condition(condition.settings, data=data)), 2)
-        high = 8 / float(jnp.max(jax.jit(jax.vmap(norm))(jax.random.split(jax.random.key(0), 64)))) ** 2
+        data = None if condition.data is None else condition.data()
+        high = 8 / float(largest(Condition(condition.settings, data=data))) ** 2
         return Range(0.0, high, "past 8/sigma_1(x)^2 descent on the logistic loss is not stable (largest of 64 draws)")
 
     return bound
@@ -361,7 +365,7 @@ def _real_data(name: str, statement: str, *conditions: Condition) -> Experiment:
         observables=(*LIMITS, *SLOPES),
         conditions=conditions,
         checkpoints=FAR_CHECKPOINTS,
-        ranges={"eta": _stable(lambda key, condition: subsample(key, condition.data, condition["rows"]))},
+        ranges={"eta": _stable(lambda key, condition: subsample(key, jnp.asarray(condition.data), condition["rows"]))},
     )
 
 

@@ -1,0 +1,68 @@
+"""What the README shows is what happens: its commands parse, its code runs, its lines match the Makefile."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from idealab.cli.group import group
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted(
+    {found.strip() for found in re.findall(r"`(idealab [a-z][^`]*)`", README)}
+    | {line.strip().split(" | ")[0] for line in README.splitlines() if line.startswith("    idealab ")}
+)
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+VERIFY_OPTIONS = re.findall(r"`(--[a-z-]+)[^`]*`", README.split("`verify` takes")[1].split("Exit codes")[0])
+
+
+def _command(name: str) -> click.Command:
+    command = group.get_command(click.Context(group), name)
+    assert command is not None, name
+    return command
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_readme_exists_and_parses(line):
+    name, *arguments = shlex.split(line)[1:]
+    _command(name).make_context(name, arguments)
+
+
+@pytest.mark.parametrize("option", VERIFY_OPTIONS)
+def test_an_option_of_the_readme_exists(option):
+    assert option in {name for parameter in _command("verify").params for name in parameter.opts}
+
+
+def test_the_readme_was_read():
+    assert len(COMMANDS) >= 5
+    assert len(SNIPPETS) == 2
+    assert len(VERIFY_OPTIONS) >= 10
+
+
+def test_the_plain_pip_lines_are_those_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for plain, rule in (
+        ("install -e . -c constraints.txt", "--editable ."),
+        ("install -e '.[test]'", "--editable '.[test]'"),
+    ):
+        assert plain in README
+        assert rule in makefile
+    assert "--constraint constraints.txt" in makefile
+    for target in re.findall(r"^    make (\w+)", README, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=["load and verify", "data of one's own"])
+def test_the_code_of_the_readme_runs(snippet, tmp_path):
+    shown = "\nprint(verification.verdict)" if "verification =" in snippet else ""
+    done = subprocess.run(
+        [sys.executable, "-c", snippet + shown], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "supported" in done.stdout
