@@ -49,7 +49,7 @@ def library(x, eta):
         adjoint=diffrax.DirectAdjoint(),
         throw=False,
     )
-    return solution.ys[-1], solution.stats["num_steps"]
+    return jnp.asarray(solution.ys)[-1], solution.stats["num_steps"]
 
 
 def seconds(run, *arguments):

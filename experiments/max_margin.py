@@ -154,8 +154,7 @@ def _stable(draw: Callable[[Array, Condition], Array]) -> Callable[[Condition], 
         return jnp.max(jax.lax.map(norm, jax.random.split(jax.random.key(0), 64)))
 
     def bound(condition: Condition) -> Range:
-        data = None if condition.data is None else condition.data()
-        high = 8 / float(largest(Condition(condition.settings, data=data))) ** 2
+        high = 8 / float(largest(condition.realized())) ** 2
         return Range(0.0, high, "past 8/sigma_1(x)^2 descent on the logistic loss is not stable (largest of 64 draws)")
 
     return bound

@@ -19,6 +19,7 @@ from idealab.judge.verdict import (
     Claim,
     Decision,
     Rules,
+    SignatureConclusion,
     conclude_idea,
     conclude_signature,
     judge_cells,
@@ -87,6 +88,8 @@ class Assessment:
         # What was compared and judged, by how many batches there were then.
         self._compared: dict[tuple[Any, ...], list[Comparison]] = {}
         self._judged: dict[tuple[Any, ...], list[Decision]] = {}
+        # A decision stands: later seeds of other cells, by moving the skewness, must not undo it.
+        self._decided: dict[tuple[Any, ...], dict[int, Decision]] = {}
 
     def undecided(self) -> list[Task]:
         """Tasks in which more seeds could still decide a cell."""
@@ -115,7 +118,7 @@ class Assessment:
             (signature, rival)
             for signature in signatures.values()
             for rival in signature.rivals.values()
-            if all(decision.verdict != "absent" for decision in self._against(signature, rival))
+            if not any(_refutes(decision) for decision in self._against(signature, rival))
         ]
 
     def _open(self, question: Question, rival: Prediction | None = None) -> list[tuple[Task, Decision]]:
@@ -135,13 +138,15 @@ class Assessment:
         sweeps = [q for q in self.questions if q.assumption is None]
         results = [self._result(question) for question in sweeps]
         controls = self._controls()
-        claims = [_claim(q.signature, result) for q, result in zip(sweeps, results, strict=True) if q.signature.primary]
+        claims = [_claim(result) for result in results if result.primary]
         gates = [_gate(control) for control in controls if not control.ok]
         gates += [
             f"supported, not discriminating: the data do not refute the rival {rival.name!r} of {signature.name}"
             for signature, rival in self._standing()
         ]
         conclusion = conclude_idea(claims, gates)
+        kept = [name for name in self.idea.assumptions if name not in {control.assumption for control in controls}]
+        remarks = [*conclusion.remarks, *([f"not taken away here: {', '.join(kept)}"] if kept else [])]
         tasks = dict.fromkeys(task for question in self.questions for task in question.tasks)
         batches = [batch for task in tasks for batch in task.batches]
         cost = Cost(
@@ -160,7 +165,7 @@ class Assessment:
             signatures=tuple(results),
             controls=tuple(controls),
             gates=conclusion.gates,
-            remarks=conclusion.remarks,
+            remarks=tuple(remarks),
             cost=cost,
             environment=environment,
         )
@@ -171,7 +176,7 @@ class Assessment:
         core = [result for result in primary if result.level == "idealized"] or primary
         signatures = {question.signature.name: question.signature for question in self.questions if question.gates}
         rivals = [
-            max(decision.absent_log10 for decision in self._against(signature, rival)) - math.log10(2)
+            _mean_evidence([d.absent_log10 for d in self._against(signature, rival) if math.isfinite(d.absent_log10)])
             for signature in signatures.values()
             for rival in signature.rivals.values()
         ]
@@ -193,6 +198,9 @@ class Assessment:
             cells = self._cells(question, rival)
             rules, estimand = self.rules[question.family], question.signature.criterion.estimand
             decisions = judge_cells([cell.deviations for cell in cells], rules, estimand)
+            earlier = self._decided.setdefault((id(question), rival), {})
+            decisions = [earlier.get(i, decision) for i, decision in enumerate(decisions)]
+            earlier |= {i: decision for i, decision in enumerate(decisions) if decision.verdict != "undecided"}
             self._judged[key] = [
                 replace(decision, verdict="undecided", note=_FROZEN) if cell.frozen else decision
                 for cell, decision in zip(cells, decisions, strict=True)
@@ -286,14 +294,23 @@ def _cell(condition: str, checkpoint: str, cell: Comparison, decision: Decision,
     )
 
 
-def _claim(signature: Signature, result: SignatureResult) -> Claim:
-    conditions = list(dict.fromkeys(cell.condition for cell in result.cells))
-    good = [all(c.verdict == "present" for c in result.cells if c.condition == label) for label in conditions]
-    stretch = good.index(False) if False in good else len(good)
-    conclusion = conclude_signature(
-        [(label, [c.verdict for c in result.cells if c.condition == label]) for label in conditions]
+def _refutes(decision: Decision) -> bool:
+    """Whether a cell speaks against a rival; one that predicts no finite number was not put to the test."""
+    return decision.verdict == "absent" and math.isfinite(decision.absent_log10)
+
+
+def _mean_evidence(logs: Sequence[float]) -> float:
+    """log10 of the mean over cells of the two-sided evidence: a mean of e-values is one, their maximum is not."""
+    return (
+        float(np.logaddexp.reduce(np.array(logs) * math.log(10))) / math.log(10) - math.log10(2 * len(logs))
+        if logs
+        else -math.inf
     )
-    return Claim(signature.name, conclusion, result.level == "idealized", f"in {result.experiment}", stretch)
+
+
+def _claim(result: SignatureResult) -> Claim:
+    conclusion = SignatureConclusion(result.verdict, result.scope, result.refuted_as_stated)
+    return Claim(result.name, conclusion, result.level == "idealized", f"in {result.experiment}")
 
 
 def _gate(control: ControlResult) -> str:

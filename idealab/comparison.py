@@ -17,6 +17,7 @@ import numpy as np
 from idealab.errors import DeclarationError
 from idealab.experiment import Experiment, show_setting
 from idealab.idea import Signature
+from idealab.judge.criteria import Criterion
 from idealab.judge.evidence import Floats
 from idealab.judge.verdict import OFF_SCALE
 from idealab.run import Batch, Task, precise
@@ -27,20 +28,16 @@ from idealab.symbolic.prediction import Prediction
 class Comparison:
     """One cell: shapes (s,), one entry a seed; for a vector, of the seed's worst component.
 
-    ``deviations`` are unit deviations as the judge wants them: NaN where the prediction is no finite number,
-    `OFF_SCALE` where the measurement is none.
+    ``deviations`` are unit deviations as the judge wants them: NaN where the theory predicts no finite number,
+    `OFF_SCALE` where the seed gave none. ``frozen`` says that nothing that was reported differs between seeds, so that
+    the seed evidently reaches nothing.
     """
 
     predicted: Floats
     measured: Floats
     tolerances: Floats
     deviations: Floats
-
-    @property
-    def frozen(self) -> bool:
-        """Whether all seeds are bit-identical, so that the seed evidently reaches nothing."""
-        both = np.stack([self.predicted, self.measured])
-        return len(self.measured) >= 4 and bool(np.isfinite(both).all()) and bool((np.ptp(both, axis=1) == 0).all())
+    frozen: bool = False
 
 
 def compare(signature: Signature, task: Task, rival: Prediction | None = None) -> list[Comparison]:
@@ -57,19 +54,23 @@ def compare(signature: Signature, task: Task, rival: Prediction | None = None) -
         If the experiment does not report the observable at every checkpoint, or what the prediction needs.
     """
     argument, values = task.experiment.checkpoints.get(signature.observable, ("", (math.nan,)))
-    formula = (rival or signature.prediction, *signature.tolerance)
-    batches = [
-        [_compare(formula, signature, task, batch, argument, k) for batch in task.batches] for k in range(len(values))
-    ]
-    return [
-        Comparison(
-            *(
-                np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)])
-                for name in Comparison.__dataclass_fields__
-            )
-        )
-        for parts in batches
-    ]
+    unwired = _unwired(task)
+    cells: list[Comparison] = []
+    for k in range(len(values)):
+        parts = [_compare(signature, rival, task, batch, argument, k) for batch in task.batches]
+        fields = ("predicted", "measured", "tolerances", "deviations")
+        joined = (np.concatenate([np.empty(0), *(getattr(part, name) for part in parts)]) for name in fields)
+        cells.append(Comparison(*joined, frozen=unwired))
+    return cells
+
+
+def _unwired(task: Task) -> bool:
+    """Whether four seeds or more reported the same bits in everything."""
+    if task.seeds < 4:
+        return False
+    names = [(part, name) for part in ("parameters", "observables") for name in getattr(task.batches[0], part)]
+    columns = (np.concatenate([getattr(batch, part)[name] for batch in task.batches]) for part, name in names)
+    return all(np.array_equal(column, np.broadcast_to(column[:1], column.shape)) for column in columns)
 
 
 def checkpoint_labels(experiment: Experiment, observable: str) -> tuple[str, ...]:
@@ -88,23 +89,23 @@ def _checkpoint(argument: str, value: float) -> str:
 
 
 def _compare(
-    formula: tuple[Prediction, ...], signature: Signature, task: Task, batch: Batch, argument: str, k: int
+    signature: Signature, rival: Prediction | None, task: Task, batch: Batch, argument: str, k: int
 ) -> Comparison:
     measured = _reported(signature.observable, task, batch)
     arguments = dict(batch.parameters)
     if argument:
         measured = measured[:, k]
         arguments[argument] = np.asarray(task.experiment.checkpoints[signature.observable][1][k])
-    needed = sorted({name for part in formula for name in part.arguments})
+    formulas = (rival or signature.prediction, signature.prediction, *signature.tolerance)
+    needed = sorted({name for part in formulas for name in part.arguments})
     arguments = {name: _argument(name, arguments, task, batch.seeds) for name in needed}
     with precise():
-        predicted, tolerances = (np.asarray(part) for part in _evaluator(*formula)(np.zeros(batch.seeds), arguments))
+        evaluate = _evaluator(signature.criterion, *formulas)
+        predicted, tolerances = (np.asarray(part) for part in evaluate(np.zeros(batch.seeds), arguments))
     predicted, tolerances = (_shaped(part, measured, signature, task) for part in (predicted, tolerances))
-    with np.errstate(all="ignore"):
-        deviations = np.where(np.isfinite(measured), (measured - predicted) / tolerances, OFF_SCALE)
-    deviations = np.where(np.isfinite(predicted) & np.isfinite(tolerances) & (tolerances > 0), deviations, np.nan)
+    deviations = _deviations(measured, predicted, tolerances, arguments)
     if measured.ndim == 1:
-        return Comparison(predicted, measured, tolerances, np.minimum(deviations, OFF_SCALE))
+        return Comparison(predicted, measured, tolerances, deviations)
     # A vector holds when its worst component does; nan must win, so that an undefined prediction is never hidden.
     sizes = np.abs(deviations).reshape(len(measured), -1)
     worst = np.argmax(np.where(np.isnan(sizes), np.inf, sizes), axis=1)[:, None]
@@ -112,7 +113,21 @@ def _compare(
         np.take_along_axis(part.reshape(len(part), -1), worst, axis=1)[:, 0]
         for part in (predicted, measured, tolerances, sizes)
     )
-    return Comparison(predicted, measured, tolerances, np.minimum(sizes, OFF_SCALE))
+    return Comparison(predicted, measured, tolerances, sizes)
+
+
+def _deviations(measured: Floats, predicted: Floats, tolerances: Floats, arguments: Mapping[str, Any]) -> Floats:
+    """Unit deviations; what is infinitely far off stays on this side of what was lost."""
+    edge = OFF_SCALE * (1 - 1e-6)
+    with np.errstate(all="ignore"):
+        deviations = np.clip((measured - predicted) / tolerances, -edge, edge)
+    defined = np.isfinite(predicted) & np.isfinite(tolerances) & (tolerances > 0)
+    # No prediction for want of a finite parameter is a seed that was lost, and no fault of the theory.
+    lost = [~np.isfinite(value).reshape(len(value), -1).all(axis=1) for value in arguments.values()]
+    unreported = np.logical_or.reduce([np.zeros(len(measured), bool), *lost])
+    unreported = unreported.reshape(-1, *[1] * (measured.ndim - 1))
+    lost_seed = ~np.isfinite(measured) | (unreported & ~np.isfinite(predicted))
+    return np.where(lost_seed, OFF_SCALE, np.where(defined, deviations, np.nan))
 
 
 def _reported(observable: str, task: Task, batch: Batch) -> np.ndarray[Any, Any]:
@@ -161,15 +176,20 @@ def _shaped(
 
 
 @lru_cache(maxsize=256)
-def _evaluator(prediction: Prediction, rtol: Prediction, atol: Prediction) -> Callable[..., Any]:
-    """``(seeds, arguments) -> (predicted, tolerance)``, over a leading axis of seeds, which a constant needs too."""
-    parts = [(part.to_jax(), part.arguments) for part in (prediction, rtol, atol)]
+def _evaluator(
+    criterion: Criterion, shown: Prediction, theory: Prediction, *tolerance: Prediction
+) -> Callable[..., Any]:
+    """``(seeds, arguments) -> (predicted, tolerance)``, over a leading axis of seeds, which a constant needs too.
+
+    ``shown`` is what is compared; the tolerance is that around the signature's own prediction, ``theory``.
+    """
+    parts = [(part.to_jax(), part.arguments) for part in (shown, theory, *tolerance)]
 
     def evaluate(arguments: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        value, relative, absolute = (
+        value, own, *numbers = (
             jnp.asarray(function(**{name: arguments[name] for name in names})) for function, names in parts
         )
-        return value, absolute + relative * jnp.abs(value)
+        return value, jnp.asarray(criterion.band(own, dict(zip(criterion.formulas, numbers, strict=True))))
 
     def over_seeds(seeds: jax.Array, arguments: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
         return jax.vmap(lambda _, arguments: evaluate(arguments))(seeds, arguments)

@@ -16,7 +16,7 @@ import numpy as np
 from idealab.experiment import Condition, Experiment
 from idealab.idea import Assumption, Idea, Signature
 from idealab.judge.verdict import Rules
-from idealab.run import source_digest
+from idealab.source import source_digest
 from idealab.symbolic.prediction import Prediction
 
 _VERSIONS = ("jax", "jaxlib", "numpy", "sympy")
@@ -48,7 +48,6 @@ def _formula(prediction: Prediction) -> dict[str, Any]:
 
 
 def _signature(signature: Signature) -> dict[str, Any]:
-    relative, absolute = signature.tolerance
     return {
         "name": signature.name,
         "observable": signature.observable,
@@ -57,8 +56,7 @@ def _signature(signature: Signature) -> dict[str, Any]:
         "criterion": {
             "kind": type(signature.criterion).__name__,
             "estimand": signature.criterion.estimand,
-            "rtol": _formula(relative),
-            "atol": _formula(absolute),
+            **dict(zip(signature.criterion.formulas, map(_formula, signature.tolerance), strict=True)),
             "reason": signature.reason,
         },
         "exact": signature.exact,
@@ -91,7 +89,7 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
 
 
 def _condition(condition: Condition) -> dict[str, Any]:
-    data = condition.data() if callable(condition.data) else condition.data
+    data = condition.realized().data
     return {"label": str(condition), "settings": dict(condition.settings), "data": _data_digest(data)}
 
 

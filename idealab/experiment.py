@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, Literal
 
 import jax
@@ -46,9 +47,18 @@ class Condition:
     def __str__(self) -> str:
         return self.label or ", ".join(f"{name}={show_setting(value)}" for name, value in self.settings.items())
 
+    def realized(self) -> Condition:
+        """The same condition with its data loaded; a loader is called once, so what is declared is what runs."""
+        return replace(self, data=_loaded(self.data)) if callable(self.data) else self
+
     def but(self, label: str = "", **changes: Setting) -> Condition:
         """The same condition with some settings changed or added."""
         return replace(self, settings={**self.settings, **changes}, label=label)
+
+
+@cache
+def _loaded(load: Callable[[], Any]) -> Any:
+    return load()
 
 
 def show_setting(value: Setting) -> str:
@@ -162,6 +172,11 @@ class Experiment:
         if len(set(labels)) < len(labels):
             raise DeclarationError(
                 f"experiment {self.name!r} has two conditions of the same label: {', '.join(labels)}"
+            )
+        taken = {f"without {name}" for name in self.toggles} & set(labels)
+        if taken:
+            raise DeclarationError(
+                f"experiment {self.name!r}: the label {taken.pop()!r} belongs to a control; rename the condition"
             )
         if self.max_seeds < 4:
             raise DeclarationError(f"experiment {self.name!r}: max_seeds={self.max_seeds} must be at least 4")

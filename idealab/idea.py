@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeVar, cast
 import sympy as sp  # pyright: ignore[reportMissingTypeStubs]
 
 from idealab.errors import DeclarationError, UnknownNameError
-from idealab.judge.criteria import Equals
+from idealab.judge.criteria import Criterion
 from idealab.symbolic.derivation import Derivation, Kind, Reference
 from idealab.symbolic.prediction import Prediction
 
@@ -112,7 +112,7 @@ class Signature:
     statement: str
     observable: str
     derivation: Derivation
-    criterion: Equals
+    criterion: Criterion
     reason: str
     step: str | None = None
     by_log: tuple[sp.Symbol, ...] = ()
@@ -136,7 +136,7 @@ class Signature:
                 "derive or check it, or declare primary=False"
             )
         prediction = self.prediction  # compiled here, so that a formula without a JAX form is refused now
-        if prediction.expression == 0 and self.criterion.atol == 0:
+        if prediction.expression == 0 and self.criterion.formulas.get("atol") == 0:
             raise DeclarationError(f"signature {self.name!r} predicts zero, so its tolerance needs atol above zero")
         _ = self.tolerance
 
@@ -156,14 +156,13 @@ class Signature:
         return Prediction(cast("sp.Expr", self.equation.rhs), by_log=self.by_log)
 
     @cached_property
-    def tolerance(self) -> tuple[Prediction, Prediction]:
-        """The relative and the absolute tolerance, compiled like the prediction."""
-        relative, absolute = (
+    def tolerance(self) -> tuple[Prediction, ...]:
+        """The formulas of the criterion, in its order, compiled like the prediction."""
+        return tuple(
             # Sympy's 0.0 evaluates to its integer 0, which the printer takes for no float.
             Prediction(sp.sympify(part) if part != 0 else sp.Integer(0), by_log=self.by_log)
-            for part in (self.criterion.rtol, self.criterion.atol)
+            for part in self.criterion.formulas.values()
         )
-        return relative, absolute
 
     @property
     def arguments(self) -> tuple[str, ...]:

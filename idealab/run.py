@@ -7,15 +7,13 @@ from __future__ import annotations
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import contextlib
 import hashlib
-import inspect
 import os
 import platform
 import time
-import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -102,8 +100,7 @@ class Task:
     @cached_property
     def realized(self) -> Condition:
         """The condition with its data loaded."""
-        data = self.condition.data() if callable(self.condition.data) else self.condition.data
-        return replace(self.condition, data=data)
+        return self.condition.realized()
 
 
 def precision() -> str:
@@ -122,7 +119,10 @@ def environment() -> dict[str, Any]:
     """Devices and versions; runs go on from batches of an equal environment only."""
     devices = jax.devices()
     return {
-        **{name: version(name) for name in ("jax", "jaxlib", "numpy", "sympy")},
+        **{
+            name: version(name)
+            for name in ("jax", "jaxlib", "numpy", "scipy", "sympy", "optax", "flax", "scikit-learn")
+        },
         "python": platform.python_version(),
         "machine": platform.machine(),
         "platform": devices[0].platform,
@@ -140,67 +140,6 @@ def use_compilation_cache() -> Path | None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         return folder
     return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def source_digest(observe: Callable[..., Any]) -> str:
-    """SHA-256 of all that decides what an observation is: the experiment's file, its closure, and the simulators.
-
-    A function without a source file (typed into a prompt) gets a fresh value each time: its batches are never reused.
-    """
-    import idealab.simulate
-
-    function = _unwrapped(observe)
-    try:
-        file = inspect.getsourcefile(function if inspect.isroutine(function) else type(function).__call__)
-        texts = [Path(file or "").read_bytes()]
-    except (TypeError, OSError):
-        return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
-    texts.append(_carried(observe, ()).encode())
-    texts.append(Path(__file__).read_bytes())
-    for folder in idealab.simulate.__path__:
-        texts += [path.read_bytes() for path in sorted(Path(folder).glob("*.py"))]
-    return hashlib.sha256(b"\0".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
-
-
-def _unwrapped(function: Any) -> Any:
-    """The function within partials and wrappers such as that of `jax.jit`."""
-    while isinstance(function, partial) or hasattr(function, "__wrapped__"):
-        function = function.func if isinstance(function, partial) else function.__wrapped__
-    return function
-
-
-def _carried(value: Any, inside: tuple[int, ...]) -> str:
-    """A value, and all that a function carries with it, as text that is the same in every process.
-
-    Arrays enter by their bytes, since NumPy abbreviates long ones; ``inside`` are the objects that hold this one.
-    """
-    if id(value) in inside:
-        return "itself"
-    item: Any = value  # not narrowed to types with unknown parts
-    parts: tuple[Any, ...] | None = None
-    if isinstance(value, partial):
-        parts = (item.func, item.args, item.keywords)
-    elif hasattr(value, "__wrapped__"):
-        parts = (item.__wrapped__,)
-    elif inspect.ismethod(value):
-        parts = (item.__func__, item.__self__)
-    elif inspect.isfunction(value):
-        cells = tuple(cell.cell_contents for cell in item.__closure__ or ())
-        parts = (item.__module__, item.__qualname__, item.__defaults__, item.__kwdefaults__, cells)
-    elif isinstance(value, (np.ndarray, jax.Array)):
-        array = np.asarray(item)
-        parts = (array.dtype.str, array.shape, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest())
-    elif isinstance(value, Mapping):
-        parts = tuple(item.items())
-    elif isinstance(value, (tuple, list)):
-        parts = tuple(item)
-    elif inspect.isclass(value) or inspect.ismodule(value) or inspect.isbuiltin(value):
-        parts = (item.__name__,)
-    elif hasattr(value, "__dict__"):
-        parts = tuple(vars(item).items())
-    if parts is None:
-        return repr(item)
-    return f"{type(item).__name__}({', '.join(_carried(part, (*inside, id(item))) for part in parts)})"
 
 
 @lru_cache(maxsize=64)
@@ -309,8 +248,9 @@ class Runner:
         experiment, block = task.experiment, task.experiment.block
         simulate = _compiled(experiment.observe, block)
         stream = int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
-        with precise(), self._compiled_once(experiment, task.realized):
-            observation = simulate(np.uint32(self.master_seed), np.uint32(stream), np.uint32(first), task.realized)
+        with precise():
+            with self._compiled_once(experiment, task.realized):
+                observation = simulate(np.uint32(self.master_seed), np.uint32(stream), np.uint32(first), task.realized)
             if not isinstance(observation, Observation):
                 raise DeclarationError(
                     f"experiment {experiment.name!r}: observe must return an Observation, "

@@ -82,7 +82,7 @@ def verify(
     """
     started, watcher = time.monotonic(), progress or Silence()
     _check_numbers(seeds, budget, master_seed)
-    select, levels = ((names,) if isinstance(names, str) else tuple(names) for names in (select, levels))
+    select, levels = ((names,) if isinstance(names, str) else tuple(dict.fromkeys(names)) for names in (select, levels))
     watcher.stage("deriving")
     theory = registry.load(idea) if isinstance(idea, str) else idea
     chosen = registry.load_experiments(theory.name) if experiments is None else tuple(experiments)

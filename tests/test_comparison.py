@@ -85,9 +85,22 @@ def test_what_was_not_measured_is_off_the_scale(toy, task, lost):
 
 
 @pytest.mark.parametrize("unknown", [np.nan, np.inf])
-def test_what_is_not_predicted_is_nan(toy, task, unknown):
-    (cell,) = compare(toy.idea().signatures["height"], task({"height": [5.0, np.nan]}, {"b": [unknown, unknown]}))
-    assert np.isnan(cell.deviations).all(), "also where nothing was measured either"
+def test_a_parameter_that_was_not_reported_loses_the_seed(toy, task, unknown):
+    (cell,) = compare(toy.idea().signatures["height"], task({"height": [5.0, 5.0]}, {"b": [unknown, 1.0]}))
+    np.testing.assert_array_equal(cell.deviations, [OFF_SCALE, 0.0])
+
+
+def test_what_the_theory_does_not_predict_is_nan(task):
+    b = sp.Symbol("b", real=True)
+    logarithm = Derivation("logarithm", "").cite("log", "", sp.Eq(sp.Symbol("y"), sp.log(b)), reference=None)
+    signature = Signature("log", "", "height", logarithm, Equals(atol=0.25), "none", primary=False)
+    (cell,) = compare(signature, task({"height": [0.0, 0.0]}, {"b": [1.0, -1.0]}))
+    np.testing.assert_array_equal(cell.deviations, [0.0, np.nan])
+
+
+def test_a_finite_measurement_never_counts_as_lost(toy, task):
+    (cell,) = compare(toy.idea().signatures["height"], task({"height": [1e12, -1e12]}, {"b": [1.0, 1.0]}))
+    assert -cell.deviations[1] == cell.deviations[0] < OFF_SCALE
 
 
 def test_seeds_that_are_alike_are_told_from_seeds_that_agree(toy, task):
@@ -108,7 +121,7 @@ def test_a_rival_is_compared_under_the_same_tolerance(toy, task):
     observed = task({"height": [5.0]}, {"b": [1.0]})
     rival = Prediction(sp.Symbol("a", positive=True) * 10)
     (cell,) = compare(toy.idea().signatures["height"], observed, rival)
-    np.testing.assert_allclose([cell.predicted, cell.tolerances, cell.deviations], [[10.0], [1.0], [-5.0]])
+    np.testing.assert_allclose([cell.predicted, cell.tolerances, cell.deviations], [[10.0], [0.5], [-10.0]])
 
 
 def test_a_constant_needs_no_argument(task):

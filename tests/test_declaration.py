@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ from idealab.idea import Named
 from idealab.judge.criteria import Equals
 from idealab.judge.verdict import Rules
 from idealab.ledger.records import canonical, decode, digest
-from idealab.run import source_digest
+from idealab.source import source_digest
 
 ROOT = Path(__file__).parents[1]
 
@@ -142,7 +143,7 @@ def digests_elsewhere(path: Path) -> dict[str, str]:
     code = (
         f"import importlib.util, json; s = importlib.util.spec_from_file_location('written', {str(path)!r})\n"
         "m = importlib.util.module_from_spec(s); s.loader.exec_module(m)\n"
-        "from idealab.run import source_digest\n"
+        "from idealab.source import source_digest\n"
         "print(json.dumps([{k: source_digest(f) for k, f in m.rest(scale).items()} for scale in (1.5, 2.5)]))"
     )
     wide = os.environ | {"JAX_ENABLE_X64": "1"}  # the width of a JAX array is part of it
@@ -203,3 +204,20 @@ def test_the_simulators_are_part_of_the_source(monkeypatch, tmp_path, toy):
     monkeypatch.setattr(idealab.simulate, "__path__", [str(tmp_path)])
     assert source_digest(toy.observer()) != before
     assert source_digest(jax.jit(toy.observer())) == source_digest(jax.jit(toy.observer()))
+
+
+def test_the_hash_of_the_source_follows_a_helper_file(tmp_path, monkeypatch):
+    (tmp_path / "my_nets.py").write_text("def net(x):\n    return 2 * x\n")
+    (tmp_path / "my_experiment.py").write_text(
+        "from my_nets import net\n\ndef observe(key, condition):\n    return net(1)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    observe = importlib.import_module("my_experiment").observe
+    try:
+        before = source_digest(observe)
+        assert source_digest(observe) == before
+        (tmp_path / "my_nets.py").write_text("def net(x):\n    return 3 * x\n")
+        assert source_digest(observe) != before
+    finally:
+        for name in ("my_nets", "my_experiment"):
+            sys.modules.pop(name, None)

@@ -43,8 +43,9 @@ MAY_IMPORT = {
     "experiment": FOUNDATION,
     "registry": CONTRACT,
     "ledger": CONTRACT,
-    "run": CONTRACT | {"ledger", "simulate"},  # it files what it measures, and hashes the source of the simulators
-    "declaration": CONTRACT | {"run"},
+    "run": CONTRACT | {"ledger"},
+    "source": {"experiment", "simulate"},  # it hashes them
+    "declaration": CONTRACT | {"source"},
     "comparison": CONTRACT | {"run"},
     "verification": FOUNDATION | {"report"},  # it shows itself in a notebook
     "report": CONTRACT | {"ledger", "verification"},

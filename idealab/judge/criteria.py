@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from idealab.errors import DeclarationError
 
 if TYPE_CHECKING:
     import sympy as sp  # pyright: ignore[reportMissingTypeStubs]
+
+
+class Criterion(Protocol):
+    """What the pipeline asks of a criterion: formulas to declare, hash and compile, and the band that they make."""
+
+    @property
+    def estimand(self) -> Literal["mean", "median"]:
+        """What over seeds has to lie within the band."""
+        ...
+
+    @property
+    def formulas(self) -> Mapping[str, float | sp.Expr]:
+        """The numbers or expressions that set the tolerance, by name."""
+        ...
+
+    def band(self, predicted: Any, formulas: Mapping[str, Any]) -> Any:
+        """The tolerance around predicted values, from the values of the formulas; arrays of any one library."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,15 @@ class Equals:
             raise DeclarationError(
                 "Equals needs a tolerance above zero, got rtol=0 and atol=0: state the finite-size bias you allow for"
             )
+
+    @property
+    def formulas(self) -> Mapping[str, float | sp.Expr]:
+        """The relative and the absolute tolerance."""
+        return {"rtol": self.rtol, "atol": self.atol}
+
+    def band(self, predicted: Any, formulas: Mapping[str, Any]) -> Any:
+        """``atol + rtol |f|``, in the units of the observable."""
+        return formulas["atol"] + formulas["rtol"] * abs(predicted)
 
     def __str__(self) -> str:
         parts = [f"{value} {kind}" for value, kind in ((self.rtol, "relative"), (self.atol, "absolute")) if value != 0]

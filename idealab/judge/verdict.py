@@ -25,7 +25,7 @@ IdeaVerdict = Literal["supported", "refuted", "partial", "inconclusive"]
 Seen = Literal["breaks", "does_not_matter", "undecided"]
 
 OFF_SCALE = 1e6
-"""The unit deviation that stands for a measurement that is not a finite number."""
+"""The unit deviation that stands for a measurement that is not a finite number; finite ones stay below it."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,11 @@ class _Cell:
         self.decision: Decision | None = None
         if np.isnan(deviations).any():
             self.decision = Decision(
-                "absent", len(deviations), -math.inf, math.inf, "the prediction is not a finite number"
+                "absent",
+                len(deviations),
+                -math.inf,
+                math.inf,
+                "the prediction is not a finite number, or its tolerance is none above zero",
             )
 
     def look(self, seeds: int, present: float, absent: float) -> None:
@@ -204,13 +208,12 @@ def seen_of(signatures: Sequence[SignatureVerdict]) -> Seen:
 
 @dataclass(frozen=True)
 class Claim:
-    """A signature's conclusion as the idea sees it; ``stretch`` is how many leading conditions are present."""
+    """A signature's conclusion in one experiment, as the idea sees it."""
 
     name: str
     conclusion: SignatureConclusion
     idealized: bool
     where: str
-    stretch: int
 
 
 @dataclass(frozen=True)
@@ -226,9 +229,9 @@ class IdeaConclusion:
 def conclude_idea(claims: Sequence[Claim], gates: Sequence[str]) -> IdeaConclusion:
     """Combine the primary signatures and the gates into the verdict on the idea.
 
-    The idealized model decides: all present is *supported*, any absent *refuted*, present and partial with a common
-    leading stretch of two or more conditions is *partial*. Real data and networks can narrow a supported idea to the
-    scope in which it was seen, never rescue or refute it. A gate (a control that did not do what it must) can only
+    The idealized model decides: all present is *supported*, any absent *refuted*, present and partial together are
+    *partial*. Real data and networks can narrow a supported idea to the scope in which it was seen, or leave it
+    *inconclusive*, never rescue or refute it. A gate (a control that did not do what it must) can only
     lower a verdict to *inconclusive*.
 
     Parameters
@@ -252,16 +255,13 @@ def conclude_idea(claims: Sequence[Claim], gates: Sequence[str]) -> IdeaConclusi
         return IdeaConclusion("inconclusive", gates=tuple(gates), remarks=(f"undecided: {', '.join(undecided)}",))
     if gates:
         return IdeaConclusion("inconclusive", gates=tuple(gates))
-    partial = [c for c in core if c.conclusion.verdict == "partial"]
-    narrower = [
-        f"{c.name} {c.where}: {_words(c.conclusion)}" for c in (*partial, *beyond) if c.conclusion.verdict != "present"
-    ]
-    if partial and min(c.stretch for c in core) < 2:
-        return IdeaConclusion("inconclusive", remarks=("the partial signatures share no scope", *narrower))
+    unsure = sorted({f"{c.name} {c.where}" for c in beyond if c.conclusion.verdict == "inconclusive"})
+    if unsure:
+        return IdeaConclusion("inconclusive", remarks=(f"undecided: {', '.join(unsure)}",))
+    # A partial signature is present in two leading conditions at least, and those are the scope that it leaves.
+    narrower = [f"{c.name} {c.where}: {_words(c.conclusion)}" for c in claims if c.conclusion.verdict != "present"]
     return IdeaConclusion("partial", scope="; ".join(narrower)) if narrower else IdeaConclusion("supported")
 
 
 def _words(conclusion: SignatureConclusion) -> str:
-    return conclusion.scope or {"absent": "absent", "inconclusive": "undecided"}.get(
-        conclusion.verdict, conclusion.verdict
-    )
+    return conclusion.scope or conclusion.verdict
