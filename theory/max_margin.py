@@ -20,6 +20,7 @@ pinv with zeros. Vectors that are measured on the support are zero at the paddin
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 import sympy as sp
 from sympy import Eq, Min, exp, log, sqrt
@@ -182,13 +183,16 @@ def _divergence(known: Known) -> sp.Equality:
     return Eq(sp.Symbol("KL"), inside + sp.powsimp(sp.expand(outside.subs(t, exp(s)))))
 
 
+@cache
+def _late_slope(decaying: sp.Expr, *rates: sp.Rational) -> sp.Expr:
+    """Log-log slope in the limit, for given lambda_min and theta."""
+    return sp.limit((decaying.diff(s) / decaying).subs(dict(zip((lambda_min, theta), rates, strict=True))), s, sp.oo)
+
+
 def _slopes(equation: sp.Equality, decaying: sp.Expr) -> list[sp.Expr]:
     """Late log-log slope less the typed one, with each of the rates in turn the slowest."""
-    late = []
-    for case in ((1, 5), (1, 4), (3, "8/3"), (3, 8)):
-        rates = {lambda_min: sp.Rational(case[0]) / 2, theta: sp.Rational(case[1]) / 2}
-        late.append(sp.limit((decaying.diff(s) / decaying).subs(rates), s, sp.oo) - equation.rhs.subs(rates))
-    return late
+    cases = [[sp.Rational(rate) for rate in case.split()] for case in ("1/2 5/2", "1/2 2", "3/2 4/3", "3/2 4")]
+    return [_late_slope(decaying, *two) - equation.rhs.subs({lambda_min: two[0], theta: two[1]}) for two in cases]
 
 
 relaxation = (
@@ -202,7 +206,7 @@ relaxation = (
     .derive("deviation", "the solution", lambda known: sp.dsolve(known["mode"], e(s)))
     .check(
         "shape_rate",
-        "the shape is approached with the slowest of three rates; d ln|e|/d ln t",
+        "the shape is approached with the slowest of three rates: d ln|e|/d ln t, at four points",
         Eq(sp.Symbol("slope"), -Min(lambda_min, theta - 1, 1)),
         lambda equation, known: _slopes(equation, known["deviation"].rhs),
     )
@@ -210,7 +214,7 @@ relaxation = (
     .derive("divergence", "two support vectors: quadratic on the support, linear in the share off it", _divergence)
     .check(
         "divergence_rate",
-        "KL(p|q) decays twice as fast, unless samples off the support hold it up; d ln KL/d ln t",
+        "KL(p|q) decays twice as fast, unless samples off the support hold it up: d ln KL/d ln t, at four points",
         Eq(sp.Symbol("slope"), -Min(2 * lambda_min, theta - 1, 2)),
         lambda equation, known: _slopes(equation, known["divergence"].rhs.subs(e(s), known["deviation"].rhs)),
     )
@@ -272,8 +276,6 @@ interpolation = (
         ),
     )
 )
-
-# --- What must be seen -----------------------------------------------------------------------------------------------
 
 bias = 10 * (1 + log(tau)) / tau + 1e-8 + 1e-13 * log(t) / gamma
 BIAS = (
@@ -338,8 +340,6 @@ signatures = Named(
     ),
 )
 LIMITS = ("loss_clock", "projection", "support_shape", "support_residual", "relative_gap")
-
-# --- What is assumed -------------------------------------------------------------------------------------------------
 
 polynomial_gap = _signature(
     "polynomial_gap", "relative_gap", tail, Equals(atol=bias), "the start is forgotten like 1/t: " + BIAS

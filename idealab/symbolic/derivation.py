@@ -155,6 +155,11 @@ class Derivation:
         known = _Watched(self)
         typed = self._equation(name, equation)
         how = _vanishing(f"{self.name}.{name}", residual(typed, known), domain or {})
+        if _blind(residual, typed, known, domain or {}):
+            raise DerivationError(
+                f"the residual of step {self.name}.{name} stays zero when the equation is changed; "
+                "build it from the equation that it is handed, or it checks nothing"
+            )
         return self._with(Step(name, words, typed, "checked", how, tuple(known.seen)))
 
     def cite(self, name: str, words: str, equation: sp.Basic, reference: Reference) -> Derivation:
@@ -222,6 +227,24 @@ def _vanishing(where: str, residual: Residual, domain: Mapping[sp.Symbol, tuple[
         _zero_at_random_points(where, part, domain)
         exact = exact and sp.simplify(part).is_zero is True
     return "residual reduces to 0" if exact else f"residual is 0 at {_POINTS} random points in {_DIGITS} digits"
+
+
+def _blind(
+    residual: Callable[[sp.Equality, Equations], Residual],
+    equation: sp.Equality,
+    known: Equations,
+    domain: Mapping[sp.Symbol, tuple[float, float]],
+) -> bool:
+    """Whether the residual would vanish for another right-hand side as well."""
+    other = sp.Rational(3, 2) * cast("sp.Expr", equation.rhs) + sp.Rational(1, 7)
+    bent = cast("sp.Equality", sp.Eq(equation.lhs, other, evaluate=False))
+    try:
+        parts = residual(bent, known)
+        for part in parts if isinstance(parts, (tuple, list)) else [parts]:
+            _zero_at_random_points("bent", sp.sympify(part), domain)
+    except Exception:  # it noticed: the residual is not zero, or cannot even be built
+        return False
+    return True
 
 
 def _zero_at_random_points(where: str, residual: sp.Expr, domain: Mapping[sp.Symbol, tuple[float, float]]) -> None:

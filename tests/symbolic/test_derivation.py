@@ -84,13 +84,13 @@ def test_a_wrong_step_cannot_be_built_and_the_residual_is_shown(residual, words)
 
 def test_rounding_is_told_from_a_small_error():
     identity = sp.sin(x) ** 2 + sp.cos(x) ** 2 - 1
-    START.check("identity", "", sp.Eq(y, 1), lambda *_: identity)
+    START.check("identity", "", sp.Eq(y, 1), lambda e, _: identity + e.rhs - 1)
     with pytest.raises(DerivationError, match="does not hold"):
-        START.check("identity", "", sp.Eq(y, 1), lambda *_: identity + sp.Rational(1, 10**25) * sp.exp(x))
+        START.check("identity", "", sp.Eq(y, 1), lambda e, _: identity + e.rhs - 1 + sp.Rational(1, 10**25) * sp.exp(x))
 
 
 def test_the_domain_says_where_a_residual_must_vanish():
-    only_positive = {"equation": sp.Eq(y, x), "residual": lambda *_: sp.Abs(x) - x}
+    only_positive = {"equation": sp.Eq(y, x), "residual": lambda e, _: sp.Abs(x) - e.rhs}
     with pytest.raises(DerivationError, match="does not hold"):
         START.check("positive", "", **only_positive)
     assert START.check("positive", "", **only_positive, domain={x: (1, 2)}).known == "checked"
@@ -139,3 +139,9 @@ def test_what_is_read_through_values_counts_as_used():
         "sum", "", lambda known: sp.Eq(x, sum(equation.rhs for equation in known.values()))
     )
     assert (derivation["sum"].uses, derivation.known) == (("speed", "lemma"), "cited")
+
+
+def test_a_residual_that_does_not_look_at_the_equation_checks_nothing():
+    a, y = sp.symbols("a y")
+    with pytest.raises(DerivationError, match="stays zero when the equation is changed"):
+        Derivation("d", "").check("lie", "", sp.Eq(y, 42 * a), lambda equation, known: sp.Integer(0))
