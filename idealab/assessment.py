@@ -20,6 +20,7 @@ from idealab.judge.verdict import (
     Decision,
     Rules,
     SignatureConclusion,
+    SignatureVerdict,
     conclude_idea,
     conclude_signature,
     judge_cells,
@@ -259,7 +260,7 @@ class Assessment:
             experiment=task.experiment.name,
             condition=str(task.condition),
             expected=assumption.removal,
-            seen=seen_of([result.verdict for result in results.values()]),
+            seen=seen_of([_held(result) for result in results.values()]),
             signatures=tuple(results.values()),
             rival=rival,
         )
@@ -292,6 +293,12 @@ def _cell(condition: str, checkpoint: str, cell: Comparison, decision: Decision,
         seeds=decision.seeds,
         note=decision.note,
     )
+
+
+def _held(result: SignatureResult) -> SignatureVerdict:
+    """The verdict on a signature without an assumption; a crash of the simulation is no break of the theory."""
+    crashed = any(cell.verdict == "absent" and cell.note for cell in result.cells)
+    return "inconclusive" if crashed else result.verdict
 
 
 def _refutes(decision: Decision) -> bool:

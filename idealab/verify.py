@@ -179,6 +179,11 @@ def _narrow(
         there = ", ".join(dict.fromkeys(e.level for e in experiments)) or "none"
         raise NothingMatchedError(f"no experiment at level {' or '.join(levels)}; there are experiments at: {there}")
     known = {name: value for e in wanted for c in e.conditions for name, value in c.settings.items()}
+    knobs = {name for e in wanted for name in e.ranges}
+    for name in settings:
+        if name in known and not isinstance(known[name], float) and name not in knobs:
+            there = ", ".join(sorted(knobs | {name for name, value in known.items() if isinstance(value, float)}))
+            raise UsageError(f"{name} is how the experiment is built, not a knob; knobs: {there}")
     changes = {name: _like(name, known, value) for name, value in settings.items()}
     changed = [e.with_settings(changes) for e in wanted]
     with precise():  # a bound that is computed must not depend on the caller's precision
