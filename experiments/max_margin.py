@@ -356,7 +356,7 @@ def observe_far(key: Array, condition: Condition) -> Observation:
     return _report(path, far_checkpoints(condition["horizon"]))
 
 
-def _far(name: str, statement: str, level: Level, horizon: int, *conditions: Condition) -> Experiment:
+def _far(name: str, statement: str, *conditions: Condition, level: Level, horizon: int) -> Experiment:
     return Experiment(
         name=name,
         statement=f"{statement}, followed in log time to t = e^(10^{horizon})",
@@ -384,9 +384,9 @@ experiments = (
     rates,
     descent,
     long_descent,
-    _far("random", "Gaussian data labelled by a random teacher", "idealized", 8, _GAUSSIAN),
+    _far("random", "Gaussian data labelled by a random teacher", _GAUSSIAN, level="idealized", horizon=8),
     # One subset of the digits in a thousand has kappa below 10^-5, so that e^(10^6) would not be far enough.
-    _far("digits", "pairs of handwritten digits, 320 samples a seed", "real data", 8, *_PAIRS),
+    _far("digits", "pairs of handwritten digits, 320 samples a seed", *_PAIRS, level="real data", horizon=8),
     # Here kappa is above 10^-3, and rounding times the largest rate, 10^6, is what limits the solver.
-    _far("breast cancer", "Wisconsin diagnostic data, 512 samples a seed", "real data", 6, _TUMOURS),
+    _far("breast cancer", "Wisconsin diagnostic data, 512 samples a seed", _TUMOURS, level="real data", horizon=6),
 )

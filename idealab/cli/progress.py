@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from idealab.cli.console import say
@@ -22,15 +24,33 @@ _WIDEST = 124
 @contextmanager
 def watching(what: str) -> Generator[Watcher]:
     """Show progress under the name ``what`` until the block ends; on a terminal nothing of it is left then."""
-    if not sys.stderr.isatty():
-        yield Watcher(what)
-        return
-    display = _display()
+    display = _display() if sys.stderr.isatty() else None
     if display is None:
-        yield Watcher(what)
+        watcher = Watcher(what)
+        with _heard(watcher):
+            yield watcher
         return
-    with display:
-        yield Bar(what, display)
+    with display, _heard(bar := Bar(what, display)):
+        yield bar
+
+
+@contextmanager
+def _heard(watcher: Watcher) -> Generator[None]:
+    """See to it that Ctrl-C is heard: Python drops a KeyboardInterrupt that falls into a callback of the collector."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        watcher.interrupted = True
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGINT, interrupt)
+    except ValueError:  # not in the main thread, where no signal arrives
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Watcher:
@@ -42,6 +62,7 @@ class Watcher:
     def __init__(self, what: str) -> None:
         self.what, self.summary = what, ""
         self.blocks: int = 0
+        self.interrupted = False
         self._planned: int = 0
         self._began = self._said = time.monotonic()
 
@@ -60,12 +81,17 @@ class Watcher:
 
     def step(self, words: str) -> None:
         """Count a block."""
+        self._listen()
         self.blocks += 1
         self._say(f"{self.blocks} of {max(self._planned, self.blocks)} blocks of seeds")
 
     def warn(self, words: str) -> None:
         """Say it at once."""
         say(f"warning: {words}")
+
+    def _listen(self) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def _say(self, words: str) -> None:
         now = time.monotonic()
@@ -98,6 +124,7 @@ class Bar(Watcher):
 
     def step(self, words: str) -> None:
         """Move on by a block."""
+        self._listen()
         self.blocks += 1
         self._display.update(self._task, advance=1, description=f"{self.what}  {words}")
 

@@ -119,12 +119,11 @@ def _verify(name: str, options: Mapping[str, Any]) -> tuple[Verification, str]:
 
             return verify(name, progress=progress, **options), progress.summary
         except KeyboardInterrupt:
-            blocks = progress.blocks
-    kept = f"{blocks} {'block' if blocks == 1 else 'blocks'} of seeds {'is' if blocks == 1 else 'are'} in the ledger"
+            pass
     if not options["record"]:
         say("interrupted; nothing was recorded")
     else:
-        say(f"interrupted; {kept}; run the same command to go on")
+        say("interrupted; every finished block of seeds is in the ledger; run the same command to go on")
     raise _Interrupted
 
 

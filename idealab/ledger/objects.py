@@ -73,7 +73,7 @@ class Objects:
         if hashlib.sha256(data).hexdigest() != sha:
             raise LedgerError(
                 f"record {file} is damaged: its content is not what its name says (cut short, edited or renamed); "
-                "move it away, then import a sound copy or run again"
+                "move it away, then put a sound copy in its place or run again"
             )
         try:
             return decode(data), recorded

@@ -116,7 +116,7 @@ class Ledger:
             raise UsageError(f"prefix={prefix!r} is too short; give at least 4 digits of a record's name")
         fits = sorted(sha for sha in self._objects.names() if sha.startswith(prefix.lower()))
         if not fits:
-            raise UsageError(f"no record begins with {prefix!r} in {self.path}; 'idealab ledger log' shows those there")
+            raise UsageError(f"no record begins with {prefix!r} in {self.path}; see the names in its folder objects")
         if len(fits) > 1:
             shown = ", ".join(sha[: len(prefix) + 8] for sha in fits[:5])
             raise UsageError(f"{len(fits)} records begin with {prefix!r}: {shown}; give more digits")

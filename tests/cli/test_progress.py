@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import signal
 import sys
 
 import pytest
@@ -70,3 +72,12 @@ def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch, clock: list
         clock[0] += 11
         watcher.stage("deriving")
     assert terminal.getvalue() == "toy: deriving, 11 s\n"
+
+
+def test_an_interrupt_that_python_dropped_is_heard_at_the_next_block():
+    with watching("idea") as watcher:
+        with contextlib.suppress(KeyboardInterrupt):  # as in a callback of the garbage collector
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            watcher.step("planted")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -192,9 +192,12 @@ def test_an_internal_error_says_how_to_see_more(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "interrupted; 2 blocks of seeds are in the ledger; run the same command to go on"),
+        ([], "interrupted; every finished block of seeds is in the ledger; run the same command to go on"),
         (["--no-record"], "interrupted; nothing was recorded"),
-        (["other", "--json"], "interrupted; 2 blocks of seeds are in the ledger; run the same command to go on"),
+        (
+            ["other", "--json"],
+            "interrupted; every finished block of seeds is in the ledger; run the same command to go on",
+        ),
     ],
 )
 def test_an_interruption_says_what_is_kept(
