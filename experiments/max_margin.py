@@ -233,7 +233,7 @@ planted_data = Experiment(
     conditions=_PLANTED,
     checkpoints=PLANTED_CHECKPOINTS,
     toggles={
-        "start": _PLANTED[0].but("a start five times as far", start=1.5),
+        "start": _PLANTED[0].but("a start three times as far", start=0.9),
         "rotation": _PLANTED[0].but("principal axes", turned=1.0),
         "step_size": _PLANTED[0].but("a step a third as large", eta=0.027),
         "mixing": _PLANTED[0].but("random data, n=200, d=50", data="random", eta=0.01),
