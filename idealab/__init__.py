@@ -34,12 +34,18 @@ if TYPE_CHECKING:
         UnknownNameError as UnknownNameError,
         UsageError as UsageError,
     )
-    from idealab.experiment import Condition as Condition, Experiment as Experiment, Observation as Observation
+    from idealab.experiment import (
+        Condition as Condition,
+        Experiment as Experiment,
+        Observation as Observation,
+        Range as Range,
+    )
     from idealab.idea import (
         Assumption as Assumption,
         Idea as Idea,
         Named as Named,
         Reference as Reference,
+        Rival as Rival,
         Signature as Signature,
     )
     from idealab.judge.criteria import Equals as Equals
@@ -66,7 +72,9 @@ else:
         "Observation": "idealab.experiment",
         "Prediction": "idealab.symbolic.prediction",
         "PrinterError": "idealab.errors",
+        "Range": "idealab.experiment",
         "Reference": "idealab.idea",
+        "Rival": "idealab.idea",
         "Signature": "idealab.idea",
         "UnknownNameError": "idealab.errors",
         "UsageError": "idealab.errors",
