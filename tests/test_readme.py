@@ -30,7 +30,7 @@ def _command(name: str) -> click.Command:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_of_the_readme_exists_and_parses(line):
     name, *arguments = shlex.split(line)[1:]
-    _command(name).make_context(name, arguments)
+    assert _command(name).make_context(name, arguments).params is not None
 
 
 @pytest.mark.parametrize("option", VERIFY_OPTIONS)
