@@ -1,4 +1,4 @@
-"""A law that looks refuted at every time that direct descent can reach, and holds to nine digits further out.
+"""A law that looks refuted at every time that direct descent can reach, and holds to eleven further out.
 
     python benchmarks/real_digits.py
 

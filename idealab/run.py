@@ -1,4 +1,4 @@
-"""Seeds in blocks: simulated on all cores, written to the ledger as they come, taken from there after a kill."""
+"""Seeds in blocks: simulated on several cores, written to the ledger as they come, taken from there after a kill."""
 
 from __future__ import annotations
 

@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from idealab.judge.verdict import CellVerdict, IdeaVerdict, Seen, SignatureVerdict
 
-SCHEMA = "idealab/verification/1"
-
 
 @dataclass(frozen=True)
 class CellResult:

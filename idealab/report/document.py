@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from idealab.ledger.records import VERIFICATION
+
 if TYPE_CHECKING:
     from idealab.verification import Verification
-
-SCHEMA = "idealab/verification/1"
 
 
 def verifications(results: Sequence[Verification]) -> str:
@@ -18,7 +18,7 @@ def verifications(results: Sequence[Verification]) -> str:
 
     JSON has no NaN and no infinity: as in the ledger they are written ``{"$float": "nan"}``, ``"inf"`` or ``"-inf"``.
     """
-    return document({"schema": SCHEMA, "results": [result.to_dict() for result in results]})
+    return document({"schema": VERIFICATION, "results": [result.to_dict() for result in results]})
 
 
 def document(value: Mapping[str, Any]) -> str:
