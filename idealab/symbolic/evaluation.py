@@ -1,7 +1,4 @@
-"""What a compiled prediction calls when it runs: arrays laid out by index, reductions, branches with safe slopes.
-
-The printer writes a small Python function over these; :func:`load` turns its text into a jitted function of keywords.
-"""
+"""A compiled prediction: printed code as a jitted function of keywords, whose branches have safe slopes."""
 
 # JAX is annotated in part only.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -20,8 +17,9 @@ from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
-from idealab.errors import UnknownNameError, UsageError
+from idealab.errors import UsageError
 from idealab.symbolic import special
+from idealab.symbolic.numeric import Helpers, refuse_arguments
 from idealab.symbolic.printer import Code
 
 
@@ -37,8 +35,7 @@ def load(code: Code) -> Callable[..., Array]:
     UsageError, UnknownNameError
         By the returned function, if a keyword is missing, unknown or complex, or if shapes contradict the indices.
     """
-    namespace: dict[str, Any] = {"jnp": jnp, "jss": jss, "special": special}
-    namespace |= {f.__name__: f for f in (length, view, index, total, product, peak, piecewise, finish, expand)}
+    namespace: dict[str, Any] = {"jnp": jnp, "jss": jss, "special": special, **Helpers(jnp, guard=_safe).names()}
     exec(compile(code.source, "<prediction>", "exec"), namespace)
     body = namespace["prediction"]
 
@@ -52,135 +49,18 @@ def load(code: Code) -> Callable[..., Array]:
 
     def prediction(**values: ArrayLike) -> Array:
         if values.keys() != set(code.arguments):
-            _refuse(code, tuple(values))
+            refuse_arguments(code, tuple(values))
         return evaluate({name: jnp.asarray(v) if isinstance(v, (list, tuple)) else v for name, v in values.items()})
 
     return prediction
 
 
-def _refuse(code: Code, given: tuple[str, ...]) -> None:
-    for name in given:
-        if f"log_{name}" in code.arguments:
-            raise UsageError(f"{name!r} is passed as its natural logarithm: give log_{name} in place of {name}")
-        if name not in code.arguments:
-            raise UnknownNameError("argument of this prediction", name, code.arguments)
-    missing = [name for name in code.arguments if name not in given]
-    raise UsageError(f"missing {', '.join(missing)}: this prediction takes {', '.join(code.arguments)} by keyword")
+def _safe(branch: Callable[..., ArrayLike], mask: Array, *variables: Array) -> Array:
+    """Evaluate a branch of a piecewise formula.
 
-
-def expand(value: Array, rank: int) -> Array:
-    """Put the axes of a plain symbol's value in front of the ``rank`` index axes."""
-    return value.reshape(value.shape + (1,) * rank) if value.ndim else value
-
-
-def length(name: str, *axes: tuple[str, Array, int]) -> int:
-    """Length that an index runs over, which every array with that index must share."""
-    for label, array, axis in axes:
-        if axis >= array.ndim:
-            raise UsageError(
-                f"{label} has shape {array.shape}, but its index on axis {axis} is used; give it that axis"
-            )
-    found = {array.shape[axis] for _, array, axis in axes}
-    if len(found) > 1 or (name.isdigit() and found != {int(name)}):
-        shapes = ", ".join(f"{label} has shape {array.shape}" for label, array, _ in axes)
-        raise UsageError(f"the length {name} does not hold for all: {shapes}; give arrays that agree")
-    return found.pop()
-
-
-def view(name: str, array: Array, places: tuple[tuple[int | None, int, int | None], ...], rank: int) -> Array:
-    """Lay an array out on the index axes.
-
-    Parameters
-    ----------
-    name, array
-        The argument.
-    places
-        For each axis of the array (index axis, first, end): which index runs along it and over which range, with end
-        None for all of it; or (None, i, i + 1) for the single entry i.
-    rank
-        Number of index axes.
+    Where it is not taken neither its value nor any of its derivatives enter: x log x is safe beside x = 0.
     """
-    if array.ndim != len(places):
-        raise UsageError(
-            f"{name} has shape {array.shape}, but carries {len(places)} indices; index every axis or jax.vmap"
-        )
-    for axis, (_, _, end) in enumerate(places):
-        if end is not None and end > array.shape[axis]:
-            raise UsageError(
-                f"{name} has shape {array.shape}, but entry {end - 1} of axis {axis} is used (the first is 0)"
-            )
-    array = array[tuple(first if k is None else slice(first, end) for k, first, end in places)]
-    axes = [k for k, _, _ in places if k is not None]
-    order = sorted(range(len(axes)), key=axes.__getitem__)
-    shape = [1] * rank
-    for i in order:
-        shape[axes[i]] = array.shape[i]
-    return array.transpose(order).reshape(shape)
-
-
-def index(first: int, end: int, axis: int, rank: int, dtype: Any) -> Array:
-    """Values of an index, first to end - 1, along its axis."""
-    return jnp.arange(first, end, dtype=dtype).reshape([-1 if k == axis else 1 for k in range(rank)])
-
-
-def _along(value: ArrayLike, axis: int) -> tuple[Array, bool]:
-    """Return the value with at least the index axes, and whether it varies along one of them, counted from the end."""
-    value = jnp.asarray(value)
-    varies = value.ndim >= -axis and value.shape[axis] != 1
-    return value, varies
-
-
-def total(value: ArrayLike, axis: int, count: int) -> Array:
-    """Sum over an index of ``count`` values; an axis is kept, of length one."""
-    value, varies = _along(value, axis)
-    return jnp.sum(value, axis=axis, keepdims=True) if varies else value * float(count)
-
-
-def product(value: ArrayLike, axis: int, count: int) -> Array:
-    """Product over an index of ``count`` values; an axis is kept, of length one."""
-    value, varies = _along(value, axis)
-    return jnp.prod(value, axis=axis, keepdims=True) if varies else value**count
-
-
-def peak(value: ArrayLike, axis: int, count: int) -> Array:
-    """Greatest value over an index; an axis is kept, of length one."""
-    value, varies = _along(value, axis)
-    return jnp.max(value, axis=axis, keepdims=True) if varies else value
-
-
-def finish(value: ArrayLike, dtype: Any, free: int, rank: int) -> Array:
-    """Drop the axes that sums have used up, and leave those of the free indices last."""
-    value = jnp.asarray(value).astype(dtype)
-    if rank > free and value.ndim:
-        value = jnp.squeeze(value, axis=tuple(range(free - rank, 0)))
-    return value
-
-
-def piecewise(conditions: tuple[Any, ...], branches: tuple[Callable[..., ArrayLike], ...], *variables: Array) -> Array:
-    """First branch whose condition holds, or the last one.
-
-    Where a branch is not taken neither its value nor any of its derivatives enter: x log x is safe beside x = 0.
-
-    Parameters
-    ----------
-    conditions
-        One fewer than branches; broadcastable booleans.
-    branches
-        Elementwise functions of ``variables``.
-    variables
-        Everything that a branch depends on.
-    """
-    open_still: Any = True
-    masks: list[Any] = []
-    for condition in conditions:
-        masks.append(jnp.logical_and(open_still, condition))
-        open_still = jnp.logical_and(open_still, jnp.logical_not(condition))
-    masks.append(open_still)
-    result: Any = 0.0
-    for mask, branch in zip(masks, branches, strict=True):
-        value = _guarded(_in_full(branch), mask, *variables) if variables else branch()
-        result = jnp.where(mask, value, result)
-    return result
+    return _guarded(_in_full(branch), mask, *variables)
 
 
 def _in_full(branch: Callable[..., ArrayLike]) -> Callable[..., Array]:

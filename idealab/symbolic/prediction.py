@@ -23,7 +23,9 @@ from idealab.symbolic.log_form import in_logarithms
 from idealab.symbolic.printer import Code, write
 
 if TYPE_CHECKING:
+    import numpy as np
     from jax import Array
+    from numpy.typing import NDArray
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -144,7 +146,7 @@ class Prediction:
     @property
     def inline(self) -> str:
         """One line of Unicode, as for a table: ``1/(η·γ²)``."""
-        return str(_InlinePrinter().doprint(self.expression))
+        return inline(self.expression)
 
     @property
     def unicode(self) -> str:
@@ -167,6 +169,18 @@ class Prediction:
 
         return load(self.code)
 
+    def to_numpy(self) -> Callable[..., NDArray[np.float64]]:
+        """Return the same function by NumPy and SciPy, in float64, which nothing has to be compiled for.
+
+        It takes the same keywords as that of :meth:`to_jax`, and agrees with it to rounding. Arrays too may have axes
+        in front of those of their indices, along which everything broadcasts: with values of shape (s,) for plain
+        symbols and (s, n) for arrays, the result is (s, ...), as by ``jax.vmap``; a constant stays one number.
+        """
+        from idealab.symbolic.numeric import load
+
+        ranks = {name_of(entry.base): len(entry.indices) for entry in self.expression.atoms(sp.Indexed)}
+        return load(self.code, tuple(sorted(ranks.items())))
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 
@@ -174,6 +188,11 @@ class Prediction:
 def _assumptions(symbol: sp.Symbol) -> str:
     said = cast("dict[str, bool]", symbol._assumptions_orig)  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType]
     return ", ".join(f"{name}={value}" for name, value in sorted(said.items())) or "none"
+
+
+def inline(expression: sp.Basic) -> str:
+    """One line of Unicode for an expression, or for a part of one."""
+    return str(_InlinePrinter().doprint(expression))
 
 
 class _InlinePrinter(StrPrinter):
@@ -188,6 +207,8 @@ class _InlinePrinter(StrPrinter):
         base, exponent = expr.args
         if exponent == sp.Rational(1, 2):
             return f"√{self.parenthesize(base, PRECEDENCE['Pow'])}"
+        if exponent == sp.Rational(-1, 2):
+            return f"1/{self._print(1 / expr)}"
         if exponent.is_Integer and exponent > 1:
             return f"{self.parenthesize(base, PRECEDENCE['Pow'])}{str(exponent).translate(_SUPERSCRIPTS)}"
         return super()._print_Pow(expr, rational=rational).replace("**", "^")
