@@ -48,7 +48,8 @@ if TYPE_CHECKING:
         Rival as Rival,
         Signature as Signature,
     )
-    from idealab.judge.criteria import Equals as Equals
+    from idealab.judge.criteria import Equals as Equals, Identity as Identity
+    from idealab.judge.shapes import Rate as Rate, Slope as Slope, Threshold as Threshold, Trend as Trend
     from idealab.registry import ideas as ideas, load as load
     from idealab.symbolic.derivation import Derivation as Derivation
     from idealab.symbolic.prediction import Prediction as Prediction
@@ -66,6 +67,7 @@ else:
         "Experiment": "idealab.experiment",
         "Idea": "idealab.idea",
         "IdealabError": "idealab.errors",
+        "Identity": "idealab.judge.criteria",
         "LedgerError": "idealab.errors",
         "Named": "idealab.idea",
         "NothingMatchedError": "idealab.errors",
@@ -73,9 +75,13 @@ else:
         "Prediction": "idealab.symbolic.prediction",
         "PrinterError": "idealab.errors",
         "Range": "idealab.experiment",
+        "Rate": "idealab.judge.shapes",
         "Reference": "idealab.idea",
         "Rival": "idealab.idea",
         "Signature": "idealab.idea",
+        "Slope": "idealab.judge.shapes",
+        "Threshold": "idealab.judge.shapes",
+        "Trend": "idealab.judge.shapes",
         "UnknownNameError": "idealab.errors",
         "UsageError": "idealab.errors",
         "Verification": "idealab.verification",

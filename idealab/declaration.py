@@ -6,7 +6,7 @@ from __future__ import annotations
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from idealab.experiment import Condition, Experiment
 from idealab.idea import Assumption, Idea, Signature
-from idealab.judge.verdict import Rules
+from idealab.judge.cells import Rules
+from idealab.judge.criteria import Criterion
 from idealab.source import source_digest
 from idealab.symbolic.prediction import Prediction
 
@@ -55,7 +56,7 @@ def _signature(signature: Signature) -> dict[str, Any]:
         "known": signature.known,
         "criterion": {
             "kind": type(signature.criterion).__name__,
-            "estimand": signature.criterion.estimand,
+            **_fixed(signature.criterion),
             **dict(zip(signature.criterion.formulas, map(_formula, signature.tolerance), strict=True)),
             "reason": signature.reason,
         },
@@ -63,6 +64,12 @@ def _signature(signature: Signature) -> dict[str, Any]:
         "primary": signature.primary,
         "rivals": {rival.name: _formula(rival.prediction) for rival in signature.rivals.values()},
     }
+
+
+def _fixed(criterion: Criterion) -> dict[str, Any]:
+    """What a criterion declares besides its formulas: the axis, the estimand, which side."""
+    formulas = criterion.formulas
+    return {field.name: getattr(criterion, field.name) for field in fields(criterion) if field.name not in formulas}  # pyright: ignore[reportArgumentType]
 
 
 def _assumption(assumption: Assumption) -> dict[str, Any]:
@@ -85,6 +92,7 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
         "toggles": {name: _condition(condition) for name, condition in experiment.toggles.items()},
         "max_seeds": experiment.max_seeds,
         "block": experiment.block,
+        "refinement": experiment.refinement,
     }
 
 

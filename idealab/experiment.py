@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
 from typing import Any, Literal
 
 import jax
@@ -142,6 +143,10 @@ class Experiment:
         The declared cap of seeds in a cell.
     block
         Seeds simulated at once.
+    refinement
+        For an experiment without chance: a setting (a step size, a width, a horizon) and three values of it in constant
+        ratio, the coarsest first. Every condition is run once at each, in place of seeds, and what is judged is the
+        limit: see `idealab.judge.cells.RefinedCell`.
 
     Raises
     ------
@@ -162,6 +167,7 @@ class Experiment:
     ranges: Mapping[str, Range | Callable[[Condition], Range]] = field(default_factory=dict[str, Any])
     max_seeds: int = 64
     block: int = 4
+    refinement: tuple[str, tuple[float, float, float]] | None = None
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -182,12 +188,44 @@ class Experiment:
             raise DeclarationError(f"experiment {self.name!r}: max_seeds={self.max_seeds} must be at least 4")
         if self.block < 1:
             raise DeclarationError(f"experiment {self.name!r}: block={self.block} must be at least 1")
+        if self.refinement is not None:
+            self._check_refinement(*self.refinement)
+            object.__setattr__(self, "block", 1)
         for observable, (_, values) in self.checkpoints.items():
             if not values or not all(math.isfinite(value) for value in values):
                 raise DeclarationError(
                     f"experiment {self.name!r}: checkpoints of {observable!r} must be finite and not empty, "
                     f"got {values!r}"
                 )
+
+    def _check_refinement(self, name: str, values: Sequence[float]) -> None:
+        positive = len(values) == 3 and all(0 < value < math.inf for value in values)
+        ratios = [b / a for a, b in pairwise(values)] if positive else []
+        if not positive or abs(ratios[0] / ratios[1] - 1) > 1e-9 or ratios[0] == 1:
+            raise DeclarationError(
+                f"experiment {self.name!r}: refinement={(name, tuple(values))!r} must be a setting and three positive "
+                "values of it in constant ratio, such as ('step', (0.04, 0.02, 0.01))"
+            )
+
+    @property
+    def cap(self) -> int:
+        """Seeds after which a condition gets no more: one, where there is no chance."""
+        return self.max_seeds if self.refinement is None else 1
+
+    @property
+    def ratio(self) -> float:
+        """Constant ratio of the refinement, above one; one without a refinement."""
+        if self.refinement is None:
+            return 1.0
+        first, second, _ = self.refinement[1]
+        return max(first / second, second / first)
+
+    def refined(self, condition: Condition) -> dict[str, Condition]:
+        """The runs that a condition takes, by what tells them apart: itself, or its three refinements."""
+        if self.refinement is None:
+            return {"": condition}
+        name, values = self.refinement
+        return {f"{name}={show_setting(v)}": condition.but(str(condition), **{name: v}) for v in values}
 
     def check(self, names: Collection[str]) -> None:
         """Raise `UsageError` if one of the named settings lies outside its range somewhere in the sweep."""

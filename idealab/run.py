@@ -74,20 +74,27 @@ class Batch:
 class Task:
     """One condition of one experiment, with the batches that it has so far.
 
-    ``assumption`` names the assumption that the condition takes away; empty for a point of the sweep.
+    ``assumption`` names the assumption that the condition takes away; empty for a point of the sweep. ``refinement``
+    says which refinement of it this is, for an experiment without chance.
     """
 
     experiment: Experiment
     condition: Condition
     assumption: str = ""
+    refinement: str = ""
     batches: list[Batch] = field(default_factory=list[Batch])
     stored: dict[int, Batch] = field(default_factory=dict[int, Batch])
     """By first seed, what an earlier run has left in the ledger; taken when its turn comes."""
 
     @property
-    def label(self) -> str:
-        """How the ledger and the screen call it."""
+    def place(self) -> str:
+        """How the screen calls the condition."""
         return f"without {self.assumption}" if self.assumption else str(self.condition)
+
+    @property
+    def label(self) -> str:
+        """How the ledger calls it."""
+        return f"{self.place}, {self.refinement}" if self.refinement else self.place
 
     @property
     def seeds(self) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from idealab.judge.verdict import CellVerdict, IdeaVerdict, Seen, SignatureVerdict
+from idealab.judge.cells import CellVerdict
+from idealab.judge.verdict import IdeaVerdict, Seen, SignatureVerdict
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class CellResult:
 
     ``predicted`` and ``measured`` are means over seeds (medians, where the criterion says so), in the units of the
     observable; for a vector, of each seed's worst component. ``standard_error`` is that of their difference, seed by
-    seed; ``deviation`` is the difference in units of the ``tolerance``.
+    seed; ``deviation`` is the difference in units of the ``tolerance``; a claim that is ``one_sided`` is only that it
+    lies below one. ``seeds_to_decide`` is how many seeds in all would decide an undecided cell, as far as can be told.
     """
 
     condition: str
@@ -30,6 +32,8 @@ class CellResult:
     evidence_log10: float
     seeds: int
     note: str = ""
+    one_sided: bool = False
+    seeds_to_decide: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class SignatureResult:
     seeds: int
     cells: tuple[CellResult, ...]
     rivals_standing: tuple[str, ...] = ()
+    recurs: bool = False
 
     @property
     def weakest(self) -> CellResult:

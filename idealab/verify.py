@@ -15,9 +15,10 @@ from idealab.declaration import declaration_of
 from idealab.errors import NothingMatchedError, UnknownNameError, UsageError
 from idealab.experiment import LEVELS, Experiment, Setting
 from idealab.idea import Idea, Signature
-from idealab.judge.verdict import Rules
+from idealab.judge.cells import Rules
 from idealab.ledger.records import DECLARATION, VERIFICATION, digest
 from idealab.ledger.store import Ledger
+from idealab.outcome import outcome_of
 from idealab.run import Progress, Runner, Silence, Task, precise, use_compilation_cache
 from idealab.verification import Verification
 
@@ -114,7 +115,7 @@ def verify(
     _simulate(runner, tasks, assessment, watcher, None if budget is None else started + budget)
     watcher.stage("judging")
     environment = runner.environment | {"precision": runner.precision, "master_seed": master_seed}
-    outcome = assessment.outcome(declaration, environment, time.monotonic() - started)
+    outcome = outcome_of(assessment, declaration, environment, time.monotonic() - started)
     return outcome if store is None else _recorded(outcome, store, tasks, watcher)
 
 
@@ -210,15 +211,27 @@ def _tasks(idea: Idea, experiments: Sequence[Experiment], signatures: Sequence[S
     names = {signature.name for signature in signatures}
     measured = {signature.observable for signature in signatures}
     controls = [
-        Task(experiment, condition, assumption)
+        Task(experiment, run, assumption, refinement)
         for experiment in experiments
         for assumption, condition in experiment.toggles.items()
         if names & set(idea.assumptions[assumption].signatures)
+        for refinement, run in experiment.refined(condition).items()
     ]
     wanted = [experiment for experiment in experiments if measured & set(experiment.observables)]
-    sweep = [Task(experiment, condition) for experiment in wanted for condition in experiment.conditions]
-    rank = {id(task): task.experiment.conditions.index(task.condition) for task in sweep}
-    return [*controls, *sorted(sweep, key=lambda task: rank[id(task)])]
+    ranked = sorted(
+        (
+            (rank, experiment, condition)
+            for experiment in wanted
+            for rank, condition in enumerate(experiment.conditions)
+        ),
+        key=lambda point: point[0],
+    )
+    sweep = [
+        Task(experiment, run, refinement=refinement)
+        for _, experiment, condition in ranked
+        for refinement, run in experiment.refined(condition).items()
+    ]
+    return [*controls, *sweep]
 
 
 def _summary(signatures: Sequence[Signature], tasks: Sequence[Task], rules: Mapping[str, Rules], runner: Runner) -> str:

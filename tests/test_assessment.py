@@ -11,7 +11,8 @@ import sympy as sp
 
 from idealab.assessment import Assessment, questions_of
 from idealab.idea import Named, Rival
-from idealab.judge.verdict import Rules
+from idealab.judge.cells import Rules
+from idealab.outcome import outcome_of
 from idealab.run import Batch, Task
 from idealab.symbolic.prediction import Prediction
 
@@ -63,7 +64,7 @@ def seen(toy):
 
 
 def outcome(built):
-    return built[0].outcome("0" * 64, {}, 1.0)
+    return outcome_of(built[0], "0" * 64, {}, 1.0)
 
 
 def test_the_sweep_and_each_control_are_questions(toy):

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from idealab.comparison import checkpoint_labels, compare
+from idealab.comparison import compare as compared
 from idealab.errors import DeclarationError
 from idealab.idea import Signature
+from idealab.judge.cells import OFF_SCALE
 from idealab.judge.criteria import Equals
-from idealab.judge.verdict import OFF_SCALE
 from idealab.run import Batch, Task
 from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.prediction import Prediction
+
+
+def compare(signature, task, shown=None):
+    return [place.cell for place in compared(signature, [task], shown)]
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_batches_are_put_together_in_order(toy, task):
 def test_without_batches_there_are_empty_cells(toy, task):
     empty = replace(task({"height": [1.0]}), batches=[])
     assert [len(cell.deviations) for cell in compare(toy.idea().signatures["curve"], empty)] == [0, 0, 0]
-    assert not any(cell.frozen for cell in compare(toy.idea().signatures["curve"], empty))
+    assert not any(cell.held for cell in compare(toy.idea().signatures["curve"], empty))
 
 
 def test_a_curve_has_a_cell_for_each_checkpoint(toy, task):
@@ -107,7 +111,7 @@ def test_seeds_that_are_alike_are_told_from_seeds_that_agree(toy, task):
     height = toy.idea().signatures["height"]
 
     def frozen(measured, b):
-        return compare(height, task({"height": measured}, {"b": b}))[0].frozen
+        return compare(height, task({"height": measured}, {"b": b}))[0].held
 
     assert frozen([5.0] * 4, [1.0] * 4)
     assert not frozen([5.0] * 3, [1.0] * 3), "too few to tell"
@@ -174,5 +178,7 @@ def test_a_text_is_no_argument(toy, task):
 )
 def test_checkpoints_are_called_by_their_time(toy, argument, value, label):
     made = toy.experiment(checkpoints={"curve": (argument, (float(value),))})
-    assert checkpoint_labels(made, "curve") == (label,)
-    assert checkpoint_labels(made, "height") == ("",)
+    curve, height = (toy.idea().signatures[name] for name in ("curve", "height"))
+    empty = Task(made, toy.sweep)
+    assert [cell.label for cell in compare(curve, empty)] == [label]
+    assert [cell.label for cell in compare(height, empty)] == [""]

@@ -18,8 +18,8 @@ import sympy as sp
 
 from idealab.declaration import declaration_of
 from idealab.idea import Named
+from idealab.judge.cells import Rules
 from idealab.judge.criteria import Equals
-from idealab.judge.verdict import Rules
 from idealab.ledger.records import canonical, decode, digest
 from idealab.source import source_digest
 

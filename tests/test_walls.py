@@ -30,6 +30,7 @@ MACHINERY = {
     "run",
     "comparison",
     "assessment",
+    "outcome",
     "verification",
     "ledger",
     "report",
@@ -49,7 +50,8 @@ MAY_IMPORT = {
     "comparison": CONTRACT | {"run"},
     "verification": FOUNDATION | {"report"},  # it shows itself in a notebook
     "report": CONTRACT | {"ledger", "verification"},
-    "assessment": CONTRACT | {"run", "comparison", "verification"},
+    "assessment": CONTRACT | {"run", "comparison"},
+    "outcome": CONTRACT | {"run", "comparison", "assessment", "verification"},
     "verify": MACHINERY,
     "cli": MACHINERY | {"verify"},
     "__main__": {"cli"},

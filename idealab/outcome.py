@@ -1,0 +1,209 @@
+"""From what each cell says to the verdict on the idea, with all that it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from idealab.assessment import Assessment, Question
+from idealab.comparison import Place
+from idealab.judge.cells import OFF_SCALE, CellVerdict, Decision, RefinedCell
+from idealab.judge.evidence import Floats
+from idealab.judge.planning import fixed_design, seeds_to_decide
+from idealab.judge.verdict import (
+    Claim,
+    SignatureConclusion,
+    SignatureVerdict,
+    conclude_idea,
+    conclude_signature,
+    seen_of,
+)
+from idealab.run import Task
+from idealab.verification import CellResult, ControlResult, Cost, SignatureResult, Verification
+
+
+def outcome_of(
+    assessment: Assessment, declaration: str, environment: Mapping[str, Any], seconds: float
+) -> Verification:
+    """The verdict from what has been observed so far."""
+    idea = assessment.idea
+    sweeps = [question for question in assessment.questions if question.assumption is None]
+    results = [_result(assessment, question) for question in sweeps]
+    controls = _controls(assessment)
+    claims = [_claim(result) for result in results if result.primary]
+    gates = [_gate(control) for control in controls if not control.ok]
+    gates += [
+        f"supported, not discriminating: the data do not refute the rival {rival.name!r} of {signature.name}"
+        for signature, rival in assessment.standing()
+    ]
+    conclusion = conclude_idea(claims, gates)
+    kept = [name for name in idea.assumptions if name not in {control.assumption for control in controls}]
+    remarks = [*conclusion.remarks, *([f"not taken away here: {', '.join(kept)}"] if kept else [])]
+    return Verification(
+        idea=idea.name,
+        statement=idea.statement,
+        verdict=conclusion.verdict,
+        scope=conclusion.scope,
+        evidence_log10=_evidence(assessment, results),
+        declaration=declaration,
+        signatures=tuple(results),
+        controls=tuple(controls),
+        gates=conclusion.gates,
+        remarks=tuple(remarks),
+        cost=_cost(assessment, seconds),
+        environment=environment,
+    )
+
+
+def _cost(assessment: Assessment, seconds: float) -> Cost:
+    batches = [batch for task in assessment.tasks for batch in task.batches]
+    return Cost(
+        seconds=seconds,
+        seeds=sum(batch.seeds for batch in batches),
+        gradient_evaluations=sum(batch.gradient_evaluations for batch in batches),
+        reused_seeds=sum(batch.seeds for batch in batches if batch.reused),
+        fixed_design_seeds=_fixed_design(assessment),
+    )
+
+
+def _fixed_design(assessment: Assessment) -> int:
+    """Seeds of a design of equal power that is fixed beforehand: for each task that of its noisiest cell."""
+    needed: dict[Task, int] = {}
+    for question in assessment.questions:
+        for place in assessment.places(question):
+            for task in place.tasks:
+                needed[task] = max(needed.get(task, 0), fixed_design(place.cell))
+    return sum(needed.values())
+
+
+def _evidence(assessment: Assessment, results: Sequence[SignatureResult]) -> float:
+    """log10 of the weakest link: of any cell that the theory holds, of any rival that it does not."""
+    primary = [result for result in results if result.primary]
+    core = [result for result in primary if result.level == "idealized"] or primary
+    rivals = [
+        _mean_evidence([d.absent_log10 for d in assessment.against(signature, rival) if not d.undefined])
+        for signature in assessment.gating
+        for rival in signature.rivals.values()
+    ]
+    return min((*(result.evidence_log10 for result in core), *rivals), default=-math.inf)
+
+
+def _mean_evidence(logs: Sequence[float]) -> float:
+    """log10 of the mean over cells of the two-sided evidence: a mean of e-values is one, their maximum is not."""
+    if not logs:
+        return -math.inf
+    total = float(np.logaddexp.reduce(np.array(logs) * math.log(10))) / math.log(10)
+    return total - math.log10(2 * len(logs))
+
+
+def _result(assessment: Assessment, question: Question) -> SignatureResult:
+    signature, experiment = question.signature, question.experiment
+    judged = list(zip(assessment.places(question), assessment.decisions(question), strict=True))
+    conditions: dict[str, list[CellVerdict]] = {}
+    for place, decision in judged:
+        conditions.setdefault(place.condition, []).append(decision.verdict)
+    conclusion = conclude_signature(list(conditions.items()))
+    standing = [rival.name for rivalled, rival in assessment.standing() if rivalled is signature and question.gates]
+    cells = assessment.rules[question.family].cells
+    return SignatureResult(
+        name=signature.name,
+        statement=signature.statement,
+        experiment=experiment.name,
+        level=experiment.level,
+        primary=signature.primary,
+        formula=signature.prediction.inline,
+        known=signature.known,
+        criterion=type(signature.criterion).__name__,
+        tolerance=str(signature.criterion),
+        reason=signature.reason,
+        verdict=conclusion.verdict,
+        scope=conclusion.scope,
+        refuted_as_stated=conclusion.refuted_as_stated,
+        evidence_log10=min(decision.evidence_log10 for _, decision in judged),
+        seeds=max(decision.seeds for _, decision in judged),
+        cells=tuple(_cell(place, decision, cells) for place, decision in judged),
+        rivals_standing=tuple(standing),
+        recurs=conclusion.recurs,
+    )
+
+
+def _controls(assessment: Assessment) -> list[ControlResult]:
+    asked: dict[tuple[str, str], list[Question]] = {}
+    for question in assessment.questions:
+        if question.assumption is not None:
+            asked.setdefault((question.experiment.name, question.assumption.name), []).append(question)
+    return [_control(assessment, questions) for questions in asked.values()]
+
+
+def _control(assessment: Assessment, questions: Sequence[Question]) -> ControlResult:
+    task = questions[0].tasks[0]
+    assumption = assessment.idea.assumptions[task.assumption]
+    results = {id(question.signature): _result(assessment, question) for question in questions}
+    rival = results.pop(id(assumption.rival), None) if assumption.rival is not None else None
+    return ControlResult(
+        assumption=assumption.name,
+        statement=assumption.statement,
+        experiment=task.experiment.name,
+        condition=str(task.condition),
+        expected=assumption.removal,
+        seen=seen_of([_held(assessment, q, results[id(q.signature)]) for q in questions if id(q.signature) in results]),
+        signatures=tuple(results.values()),
+        rival=rival,
+    )
+
+
+def _cell(place: Place, decision: Decision, cells: int) -> CellResult:
+    cell = place.cell
+    median = cell.estimand == "median"
+    used = slice(cell.seeds - 1 if isinstance(cell, RefinedCell) else 0, decision.seeds)
+    # A seed whose measurement is lost is in the note; the median is that of the others.
+    centre = np.nanmedian if median else np.mean
+
+    def middle(values: Floats) -> float:
+        return float(centre(values[used])) if decision.seeds else math.nan
+
+    with np.errstate(all="ignore"):
+        differences = cell.measured - cell.predicted
+        away = differences[used] - middle(differences)
+        # The median's spread from the median absolute deviation, as for normal seeds: 1.48 and sqrt(pi/2).
+        spread = 1.858 * middle(np.abs(away)) if median else math.sqrt(float(np.sum(away**2)))
+    degrees = 1 if median else max(decision.seeds - 1, 1)
+    undecided = decision.verdict == "undecided"
+    return CellResult(
+        condition=place.condition,
+        checkpoint=cell.label,
+        predicted=middle(cell.predicted),
+        measured=middle(cell.predicted) + middle(differences),
+        standard_error=spread / math.sqrt(max(decision.seeds, 1) * degrees) if decision.seeds > 1 else math.nan,
+        tolerance=middle(cell.tolerances),
+        deviation=middle(cell.deviations),
+        verdict=decision.verdict,
+        evidence_log10=decision.evidence_log10,
+        seeds=decision.seeds,
+        note=decision.note,
+        one_sided=cell.one_sided,
+        seeds_to_decide=seeds_to_decide(cell, cells) if undecided else None,
+    )
+
+
+def _held(assessment: Assessment, question: Question, result: SignatureResult) -> SignatureVerdict:
+    """The verdict on a signature without an assumption; a crash of the simulation is no break of the theory."""
+    judged = zip(assessment.places(question), assessment.decisions(question), strict=True)
+    crashed = any(d.verdict == "absent" and not (p.cell.deviations < OFF_SCALE).all() for p, d in judged)
+    return "inconclusive" if crashed else result.verdict
+
+
+def _claim(result: SignatureResult) -> Claim:
+    conclusion = SignatureConclusion(result.verdict, result.scope, result.refuted_as_stated)
+    return Claim(result.name, conclusion, result.level == "idealized", f"in {result.experiment}")
+
+
+def _gate(control: ControlResult) -> str:
+    should = {"breaks": "break", "does_not_matter": "not matter"}[control.expected]
+    did = {"breaks": "broke", "does_not_matter": "did not matter", "undecided": "is undecided"}[control.seen]
+    if control.seen == control.expected and control.rival is not None:
+        return f"control {control.assumption}: it {did}, but the theory of the broken case is {control.rival.verdict}"
+    return f"control {control.assumption}: should {should}, {did}"
