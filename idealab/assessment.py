@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from idealab.comparison import Place, check_axis, checkpoints_of, compare
+from idealab.comparison import Comparator, Place, check_axis, checkpoints_of
 from idealab.experiment import Experiment
 from idealab.idea import Assumption, Idea, Rival, Signature
 from idealab.judge.cells import Decision, Rules, judge_cells
@@ -82,6 +82,7 @@ class Assessment:
 
     def __init__(self, idea: Idea, questions: Sequence[Question], rules: Mapping[str, Rules]) -> None:
         self.idea, self.questions, self.rules = idea, questions, rules
+        self.comparator = Comparator()
         # What was compared and judged, by how many batches there were then.
         self._compared: dict[tuple[Any, ...], list[Place]] = {}
         self._judged: dict[tuple[Any, ...], list[Decision]] = {}
@@ -143,7 +144,7 @@ class Assessment:
         """Cells in the order condition by condition, within it checkpoint by checkpoint."""
         key = (id(question), rival, *(len(task.batches) for task in question.tasks))
         if key not in self._compared:
-            self._compared[key] = compare(question.signature, question.tasks, rival)
+            self._compared[key] = self.comparator.places(question.signature, question.tasks, rival)
         return self._compared[key]
 
     def decisions(self, question: Question, rival: Prediction | None = None) -> list[Decision]:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-# JAX annotates its functions only in part.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from idealab.errors import DeclarationError
@@ -20,7 +15,7 @@ from idealab.idea import Signature
 from idealab.judge.cells import Cell, RefinedCell
 from idealab.judge.criteria import Curve
 from idealab.judge.evidence import Floats
-from idealab.run import Batch, Task, precise
+from idealab.run import Task, precision
 from idealab.symbolic.prediction import Prediction
 
 _FROZEN = "all seeds gave the same number to the last bit: the seed does not reach the experiment"
@@ -38,34 +33,142 @@ class Place:
     cell: Cell
 
 
-def compare(signature: Signature, tasks: Sequence[Task], shown: Prediction | None = None) -> list[Place]:
-    """The cells of one signature over the conditions of a sweep, condition by condition; those without batches too.
+class Comparator:
+    """Compares, and remembers what does not change with the prediction that is shown.
 
-    Parameters
-    ----------
-    shown
-        A prediction to compare with instead of the signature's own, under the same tolerance.
-
-    Raises
-    ------
-    DeclarationError
-        If the experiment does not report the observable at every checkpoint, or what the prediction needs.
+    Everything is computed by NumPy in float64, in one call for all checkpoints and seeds of a condition.
     """
-    places: list[Place] = []
-    for condition, group in _groups(signature, tasks).items():
-        curves = [_curve(signature, part, shown) for part in _refinements(group)]
-        if not all(task.seeds for task in group):
-            empty = np.empty(0)
-            cells = [Cell(empty, empty, empty, empty, label) for label in curves[0].labels]
-        elif len(curves) == 1:
-            cells = signature.criterion.cells(curves[0])
-            held = _FROZEN if all(_unwired(task) for task in group) else ""
-            cells = [replace(cell, held=held) for cell in cells] if held else cells
-        else:
-            ratio = group[0].experiment.ratio
-            cells = [_refined(levels, ratio) for levels in zip(*map(signature.criterion.cells, curves), strict=True)]
-        places += [Place(condition, tuple(group), cell) for cell in cells]
-    return places
+
+    def __init__(self) -> None:
+        self._observed: dict[tuple[int, int, int], _Observed] = {}
+
+    def places(self, signature: Signature, tasks: Sequence[Task], shown: Prediction | None = None) -> list[Place]:
+        """The cells of one signature over the conditions of a sweep, condition by condition; without seeds too.
+
+        Parameters
+        ----------
+        shown
+            A prediction to compare with instead of the signature's own, under the same tolerance.
+
+        Raises
+        ------
+        DeclarationError
+            If the experiment does not report the observable at every checkpoint, or what the prediction needs.
+        """
+        places: list[Place] = []
+        for condition, group in _groups(signature, tasks).items():
+            if all(task.seeds for task in group):
+                curves = [self._curve(signature, part, shown) for part in _refinements(group)]
+                cells = _cells(signature, group, curves)
+            else:
+                empty = np.empty(0)
+                cells = [Cell(empty, empty, empty, empty, label) for label in _axis(signature, group)[1]]
+            places += [Place(condition, tuple(group), cell) for cell in cells]
+        return places
+
+    def curves(self, signature: Signature, tasks: Sequence[Task], shown: Prediction | None = None) -> list[Curve]:
+        """The curves that the cells are made of; only of conditions that have seeds."""
+        groups = [group for group in _groups(signature, tasks).values() if all(task.seeds for task in group)]
+        return [self._curve(signature, part, shown) for group in groups for part in _refinements(group)]
+
+    def _curve(self, signature: Signature, tasks: Sequence[Task], shown: Prediction | None) -> Curve:
+        """Everything about the points of one curve: the checkpoints of a condition, or the conditions along a knob."""
+        along, labels, axis = _axis(signature, tasks)
+        seeds = min(task.seeds for task in tasks)
+        parts = [self._observe(signature, task) for task in tasks]
+        predicted = [part.own if shown is None else part.evaluate(shown) for part in parts]
+        joined = [
+            np.concatenate([column[:, :seeds] for column in columns])
+            for columns in (
+                [part.measured for part in parts],
+                predicted,
+                [part.own for part in parts],
+                [part.lost(values) for part, values in zip(parts, predicted, strict=True)],
+                *zip(*(part.formulas for part in parts), strict=True),
+            )
+        ]
+        measured, shown_values, own, lost, *numbers = joined
+        formulas = dict(zip(signature.criterion.formulas, numbers, strict=True))
+        return Curve(along, labels, axis, measured, shown_values, own, formulas, lost.astype(bool), _epsilon())
+
+    def _observe(self, signature: Signature, task: Task) -> _Observed:
+        key = (id(signature), id(task), len(task.batches))
+        if key not in self._observed:
+            self._observed[key] = _Observed(signature, task)
+        return self._observed[key]
+
+
+class _Observed:
+    """What one task shows of a signature, shapes (k, s, ...), and how to evaluate a formula there."""
+
+    def __init__(self, signature: Signature, task: Task) -> None:
+        self.signature, self.task = signature, task
+        argument, values = checkpoints_of(signature, task.experiment)
+        measured = _column(task, "observables", _reported(signature.observable, task))
+        _check_checkpoints(signature.observable, measured, task)
+        self.measured: Floats = np.moveaxis(measured, 1, 0) if argument else measured[None]
+        self._known: dict[str, Floats] = {argument: np.asarray(values, dtype=float)[:, None]} if argument else {}
+        self.own = self.evaluate(signature.prediction)
+        self.formulas = [self.evaluate(part) for part in signature.tolerance]
+
+    def evaluate(self, formula: Prediction) -> Floats:
+        """Values of a formula, in the shape of what was measured."""
+        arguments = {name: self._argument(name) for name in formula.arguments}
+        return self._shaped(formula.to_numpy()(**arguments), len(formula.axes))
+
+    def lost(self, predicted: Floats) -> Floats:
+        """Where nothing was measured, or a parameter is missing without which nothing can be predicted."""
+        finite = [
+            np.isfinite(v).reshape(len(v), -1).all(axis=1) for v in self._known.values() if len(v) == self.task.seeds
+        ]
+        unreported = ~np.logical_and.reduce([np.ones(self.task.seeds, bool), *finite])
+        unreported = unreported.reshape(1, -1, *[1] * (self.measured.ndim - 2))
+        return ~np.isfinite(self.measured) | (unreported & ~np.isfinite(predicted))
+
+    def _argument(self, name: str) -> Floats:
+        """One argument of a formula with a leading seed axis: what the seed reported, or the condition's setting."""
+        if name not in self._known:
+            self._known[name] = self._found(name)
+        return self._known[name]
+
+    def _found(self, name: str) -> Floats:
+        task, settings = self.task, self.task.condition.settings
+        reported = task.batches[0].parameters
+        if name in reported:
+            return _column(task, "parameters", name)
+        if name in settings and not isinstance(settings[name], str):
+            return np.full(task.seeds, float(settings[name]))
+        raise DeclarationError(
+            f"a prediction needs {name!r}, but {task.experiment.name!r} under {task.label!r} reports only "
+            f"{', '.join(sorted({*reported, *settings, *self._known}))}; report it as a parameter"
+        )
+
+    def _shaped(self, values: Floats, components: int) -> Floats:
+        measured, signature = self.measured, self.signature
+        front = values.ndim - components
+        values = values.reshape((1,) * (2 - front) + values.shape) if front < 2 else values
+        if components == 0:
+            values = values.reshape(values.shape + (1,) * (measured.ndim - 2))
+        try:
+            return np.broadcast_to(values, measured.shape)
+        except ValueError:
+            raise DeclarationError(
+                f"{self.task.experiment.name!r} reports {signature.observable!r} with shape {measured.shape[2:]} a "
+                f"seed, but {signature.name!r} predicts shape {values.shape[2:]}"
+            ) from None
+
+
+def _column(task: Task, part: str, name: str) -> Floats:
+    """What was reported under a name, over all batches; seeds first."""
+    return np.concatenate([getattr(batch, part)[name] for batch in task.batches])
+
+
+def _cells(signature: Signature, group: Sequence[Task], curves: Sequence[Curve]) -> list[Cell]:
+    if len(curves) > 1:
+        ratio = group[0].experiment.ratio
+        return [_refined(levels, ratio) for levels in zip(*map(signature.criterion.cells, curves), strict=True)]
+    cells = signature.criterion.cells(curves[0])
+    return [replace(cell, held=_FROZEN) for cell in cells] if all(map(_unwired, group)) else cells
 
 
 def _groups(signature: Signature, tasks: Sequence[Task]) -> dict[str, list[Task]]:
@@ -153,127 +256,41 @@ def _checkpoint(argument: str, value: float) -> str:
     return f"{name}=1e{power:.0f}" if abs(power - round(power)) < 1e-6 else f"{name}={math.exp(value):.3g}"
 
 
-def _curve(signature: Signature, tasks: Sequence[Task], shown: Prediction | None) -> Curve:
-    """Everything about the points of one curve: the checkpoints of a condition, or the conditions along a knob."""
+def _axis(signature: Signature, tasks: Sequence[Task]) -> tuple[str, tuple[str, ...], Floats]:
+    """Name of a curve's axis, and what its points are called and where they lie."""
     argument, values = checkpoints_of(signature, tasks[0].experiment)
-    if len(tasks) > 1:
-        if argument:
-            raise DeclarationError(
-                f"signature {signature.name!r} is claimed along {signature.criterion.along!r}, but "
-                f"{signature.observable!r} is recorded along {argument!r} as well; record it once a run"
-            )
-        along, labels = signature.criterion.along, tuple(str(task.condition) for task in tasks)
-        axis = np.array([float(task.condition.settings[along]) for task in tasks])
-    else:
-        along, labels = argument, tuple(_checkpoint(argument, value) for value in values)
-        axis = np.array(values, dtype=float)
-    seeds = min(task.seeds for task in tasks)
-    points = [_points(signature, shown, task, seeds) for task in tasks]
-    joined = {name: np.concatenate([part[name] for part in points]) for name in points[0]}
-    formulas = {name: joined.pop(f"formula {name}") for name in signature.criterion.formulas}
-    return Curve(along, labels, axis, formulas=formulas, epsilon=_epsilon(), **joined)  # pyright: ignore[reportArgumentType]
+    if len({task.place for task in tasks}) == 1:
+        return argument, tuple(_checkpoint(argument, value) for value in values), np.array(values, dtype=float)
+    along = signature.criterion.along
+    if argument:
+        raise DeclarationError(
+            f"signature {signature.name!r} is claimed along {along!r}, but {signature.observable!r} is recorded along "
+            f"{argument!r} as well; record it once a run"
+        )
+    first = _refinements(tasks)[0]
+    axis = np.array([float(task.condition.settings[along]) for task in first])
+    return along, tuple(task.place for task in first), axis
 
 
 def _epsilon() -> float:
-    with precise():
-        return float(jnp.finfo(jnp.result_type(float)).eps)
+    return 2.0**-52 if precision() == "float64" else 2.0**-23
 
 
-def _points(signature: Signature, shown: Prediction | None, task: Task, seeds: int) -> dict[str, Floats]:
-    """The arrays of a curve, shape (k, s, ...), over the checkpoints of one task."""
-    argument, values = checkpoints_of(signature, task.experiment)
-    rows: list[dict[str, Floats]] = []
-    for k in range(len(values)):
-        parts = [_measure(signature, shown, task, batch, argument, k) for batch in task.batches]
-        names = ["measured", "predicted", "own", "lost", *(f"formula {name}" for name in signature.criterion.formulas)]
-        rows.append({name: np.concatenate([part[name] for part in parts] or [np.empty(0)])[:seeds] for name in names})
-    points = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return points | {"lost": points["lost"].astype(bool)}
-
-
-def _measure(
-    signature: Signature, shown: Prediction | None, task: Task, batch: Batch, argument: str, k: int
-) -> dict[str, Floats]:
-    """Measured and predicted at one checkpoint of one batch, and the values of the criterion's formulas."""
-    measured = _reported(signature.observable, task, batch)
-    arguments = dict(batch.parameters)
-    if argument:
-        measured = measured[:, k]
-        arguments[argument] = np.asarray(task.experiment.checkpoints[signature.observable][1][k])
-    formulas = (shown or signature.prediction, signature.prediction, *signature.tolerance)
-    needed = sorted({name for part in formulas for name in part.arguments})
-    arguments = {name: _argument(name, arguments, task, batch.seeds) for name in needed}
-    with precise():
-        evaluated = [np.asarray(part) for part in _evaluator(*formulas)(np.zeros(batch.seeds), arguments)]
-    predicted, own, *numbers = (_shaped(part, measured, signature, task) for part in evaluated)
-    # No prediction for want of a finite parameter is a seed that was lost, and no fault of the theory.
-    lost = [~np.isfinite(value).reshape(len(value), -1).all(axis=1) for value in arguments.values()]
-    unreported = np.logical_or.reduce([np.zeros(len(measured), bool), *lost])
-    unreported = unreported.reshape(-1, *[1] * (measured.ndim - 1))
-    named = zip(signature.criterion.formulas, numbers, strict=True)
-    return {
-        "measured": measured,
-        "predicted": predicted,
-        "own": own,
-        "lost": ~np.isfinite(measured) | (unreported & ~np.isfinite(predicted)),
-        **{f"formula {name}": value for name, value in named},
-    }
-
-
-def _reported(observable: str, task: Task, batch: Batch) -> np.ndarray[Any, Any]:
-    """The observable with its leading axis of seeds, and, if it is recorded at checkpoints, a second one of these."""
-    if observable not in batch.observables:
+def _reported(observable: str, task: Task) -> str:
+    """The observable's name, if it is reported."""
+    there = task.batches[0].observables
+    if observable not in there:
         raise DeclarationError(
             f"{task.experiment.name!r} under {task.label!r} does not report {observable!r}, only "
-            f"{', '.join(sorted(batch.observables)) or 'nothing'}; report it, or do not ask for it"
+            f"{', '.join(sorted(there)) or 'nothing'}; report it, or do not ask for it"
         )
-    measured = batch.observables[observable]
+    return observable
+
+
+def _check_checkpoints(observable: str, measured: Floats, task: Task) -> None:
     _, values = task.experiment.checkpoints.get(observable, ("", ()))
     if values and measured.shape[1:2] != (len(values),):
         raise DeclarationError(
             f"{task.experiment.name!r} under {task.label!r} reports {observable!r} with shape {measured.shape[1:]} a "
             f"seed, but declares {len(values)} checkpoints; make them the first axis"
         )
-    return measured
-
-
-def _argument(name: str, reported: Mapping[str, Any], task: Task, seeds: int) -> np.ndarray[Any, Any]:
-    """One argument of a formula with a leading seed axis: what the seed reported, or the condition's setting."""
-    settings = task.condition.settings
-    if name in reported:
-        value = np.asarray(reported[name], dtype=np.float64)
-        return value if value.ndim else np.broadcast_to(value, (seeds,))
-    if name in settings and not isinstance(settings[name], str):
-        return np.full(seeds, float(settings[name]))
-    raise DeclarationError(
-        f"a prediction needs {name!r}, but {task.experiment.name!r} under {task.label!r} reports only "
-        f"{', '.join(sorted({*reported, *settings}))}; report it as a parameter"
-    )
-
-
-def _shaped(
-    part: np.ndarray[Any, Any], measured: np.ndarray[Any, Any], signature: Signature, task: Task
-) -> np.ndarray[Any, Any]:
-    if part.ndim == 1 and measured.ndim > 1:
-        part = part.reshape(-1, *[1] * (measured.ndim - 1))
-    try:
-        return np.broadcast_to(part, measured.shape).astype(np.float64)
-    except ValueError:
-        raise DeclarationError(
-            f"{task.experiment.name!r} reports {signature.observable!r} with shape {measured.shape[1:]} a seed, "
-            f"but {signature.name!r} predicts shape {part.shape[1:]}"
-        ) from None
-
-
-@lru_cache(maxsize=256)
-def _evaluator(*formulas: Prediction) -> Callable[..., Any]:
-    """``(seeds, arguments) -> values of the formulas``, over a leading axis of seeds, which a constant needs too."""
-    parts = [(part.to_jax(), part.arguments) for part in formulas]
-
-    def evaluate(arguments: Mapping[str, jax.Array]) -> list[jax.Array]:
-        return [jnp.asarray(function(**{name: arguments[name] for name in names})) for function, names in parts]
-
-    def over_seeds(seeds: jax.Array, arguments: Mapping[str, jax.Array]) -> list[jax.Array]:
-        return jax.vmap(lambda _, arguments: evaluate(arguments))(seeds, arguments)
-
-    return jax.jit(over_seeds)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from idealab.comparison import compare as compared
+from idealab.comparison import Comparator
 from idealab.errors import DeclarationError
 from idealab.idea import Signature
 from idealab.judge.cells import OFF_SCALE
@@ -19,7 +19,7 @@ from idealab.symbolic.prediction import Prediction
 
 
 def compare(signature, task, shown=None):
-    return [place.cell for place in compared(signature, [task], shown)]
+    return [place.cell for place in Comparator().places(signature, [task], shown)]
 
 
 @pytest.fixture
