@@ -194,7 +194,7 @@ def test_seeds_are_added_until_a_rival_is_refuted(toy, seen):
     idea = toy.idea()
     near = replace(idea.signatures["height"], rivals=Named(rival))
     idea = replace(idea, signatures=Named(near, idea.signatures["curve"]))
-    few = {"rivals": True, "theory": idea, "spread": 0.8, "cap": 64, "seeds": 4}
+    few = {"rivals": True, "theory": idea, "spread": 0.5, "cap": 64, "seeds": 4}
     assessment, tasks = built = seen((0.0, 0.0), **few)
     assert outcome(built).signatures[0].verdict == "present"
     assert outcome(built).signatures[0].rivals_standing == ("near",)

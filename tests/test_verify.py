@@ -76,7 +76,7 @@ def test_a_control_that_changes_nothing_is_a_gate(toy):
 
 def test_a_rival_that_cannot_be_told_apart_is_a_gate(toy):
     # At t = 1 the parabola and the line are one.
-    made = toy.experiment(conditions=(toy.sweep.but(t=1.0),), toggles={}, max_seeds=16)
+    made = toy.experiment(conditions=(toy.sweep.but(t=1.0, noise=0.01),), toggles={}, max_seeds=16)
     found = toy.verify(experiments=(made,), select=("height",), record=False)
     assert found.gates == ("supported, not discriminating: the data do not refute the rival 'linear' of height",)
     assert (found.verdict, found.cost.seeds) == ("inconclusive", 4), "all is decided, and no seed could change it"
@@ -87,7 +87,7 @@ def test_a_rival_that_is_near_gets_the_seeds_it_needs(toy):
     near = Rival("a seventh more", "", toy.idea(1.13).signatures["height"].prediction)
     signatures = Named(replace(height, rivals=Named(near)))
     idea = replace(toy.idea(), signatures=signatures, assumptions=Named())
-    made = toy.experiment("", toggles={}, conditions=(toy.sweep.but(noise=0.03),))
+    made = toy.experiment("", toggles={}, conditions=(toy.sweep.but(noise=0.015),))
     found = toy.verify(theory=idea, experiments=(made,), record=False)
     assert (found.verdict, found.gates) == ("supported", ())
     assert found.cost.seeds > found.signatures[0].seeds == 4

@@ -15,8 +15,8 @@ from idealab.judge.evidence import (
     Floats,
     band_evidence,
     log_evidence_majority,
+    log_thresholds,
     median_band_evidence,
-    present_threshold,
     skewness,
 )
 
@@ -196,9 +196,9 @@ class Decision:
 def judge_cells(cells: Sequence[Cell], rules: Rules) -> list[Decision]:
     """Decide the cells of one signature from the seeds recorded so far.
 
-    Cells are looked at after the declared numbers of seeds, with running maxima of the evidence; the first decision of
-    a cell wins. The skewness that guards *present* is the mean over the cells, since one cell shows too few seeds; a
-    median, and a claim about every seed, need no guard.
+    Cells are looked at after the declared numbers of seeds; the first decision of a cell wins. A mean is guarded
+    against the skewness of its cell's own seeds (`log_thresholds`), since other cells may differ in it; a median, and
+    a claim about every seed, need no guard.
 
     Returns
     -------
@@ -208,15 +208,9 @@ def judge_cells(cells: Sequence[Cell], rules: Rules) -> list[Decision]:
     # A block may reach past the cap; what lies beyond it was not declared, and so not seen.
     watched = [_Watched(cell, min(cell.seeds, rules.max_seeds)) for cell in cells]
     for look in rules.looks:
-        open_cells = [watch for watch in watched if watch.decision is None and watch.seeds >= look]
-        if not open_cells:
-            continue
-        means = [w.cell.deviations[:look] for w in watched if w.cell.estimand == "mean" and w.seeds >= look]
-        skew = float(np.mean([skewness(x[x < OFF_SCALE]) for x in means])) if look >= 8 and means else 0.0
-        guarded = present_threshold(look, rules.max_seeds, rules.alpha, skew)
-        for watch in open_cells:
-            present = guarded if watch.cell.estimand == "mean" else 1 / rules.alpha
-            watch.look(look, present, rules.absent_threshold)
+        for watch in watched:
+            if watch.decision is None and watch.seeds >= look:
+                watch.look(look, rules)
     return [watch.result() for watch in watched]
 
 
@@ -228,14 +222,22 @@ class _Watched:
         self.best = np.full(4, -np.inf)
         self.decision = cell.settled(seeds)
 
-    def look(self, seeds: int, present: float, absent: float) -> None:
-        self.best = np.maximum(self.best, self.cell.evidence(seeds))
-        # Evidence from before a seed was lost must not outlive it: a mean over lost seeds is not near anything.
-        lost = self.cell.estimand != "median" and bool(np.any(self.cell.deviations[:seeds] >= OFF_SCALE))
-        if min(self.best[:2]) >= math.log(present) and not lost:
+    def look(self, seeds: int, rules: Rules) -> None:
+        now, needed = self.cell.evidence(seeds), self._needed(seeds, rules)
+        self.best = np.maximum(self.best, now)
+        # What is needed falls from look to look, so evidence is held against what is needed at its own look: small
+        # samples must not pass afterwards. A seed that is lost leaves no evidence that the mean is near anything.
+        if now[0] >= needed[0] and now[1] >= needed[1]:
             self.decision = self._say("present", seeds)
-        elif max(self.best[2:]) >= math.log(absent):
+        elif now[2] >= needed[2] or now[3] >= needed[3]:
             self.decision = self._say("absent", seeds)
+
+    def _needed(self, seeds: int, rules: Rules) -> Evidence:
+        present, absent = 1 / rules.alpha, rules.absent_threshold
+        if self.cell.estimand != "mean":
+            return math.log(present), math.log(present), math.log(absent), math.log(absent)
+        used = self.cell.deviations[:seeds]
+        return log_thresholds(seeds, present, absent, skewness(used[used < OFF_SCALE]))
 
     def result(self) -> Decision:
         decision = self.decision or self._say("undecided", self.seeds)

@@ -121,15 +121,15 @@ def test_a_theory_and_its_mirror_image_fare_alike(seed, mean, spread):
 
 
 def test_evidence_from_before_a_seed_was_lost_does_not_outlive_it():
-    # Evidence 15 at four seeds is short of 20 there, and would pass the lower threshold that a cap buys at eight.
-    before = np.array([0.55, -0.5, 0.6, -0.45])
-    sound, lost = np.tile(before, 2), np.append(before, [0.1, OFF_SCALE, 0.1, 0.0])
+    # Evidence 39.3 at eight seeds is short of 40 there, and would pass what is needed at twelve.
+    before = np.tile([0.55, -0.5, 0.6, -0.45], 2)
+    sound, lost = np.append(before, before[:4]), np.append(before, [0.1, OFF_SCALE, 0.1, 0.0])
     assert judge_cells([before], RULES)[0].verdict == "undecided"
     assert judge_cells([sound], RULES)[0].verdict == "present"
     (decision,) = judge_cells([lost], RULES)
     assert decision.verdict == "undecided"
-    assert decision.evidence_log10 > math.log10(6), "more than the threshold of the cap, from before"
-    assert decision.note == "1 of 8 seeds did not give a finite number"
+    assert decision.evidence_log10 > math.log10(20 * 16 / 12), "more than is needed at twelve, from before"
+    assert decision.note == "1 of 12 seeds did not give a finite number"
 
 
 def test_seeds_past_the_cap_are_not_looked_at():

@@ -15,7 +15,7 @@ from idealab.judge.evidence import (
     band_evidence,
     log_evidence_majority,
     log_evidence_positive,
-    present_threshold,
+    log_thresholds,
     skewness,
 )
 
@@ -125,12 +125,40 @@ def test_skewness_is_the_bias_corrected_one():
     assert skewness(np.full(8, 0.3)) == 0
 
 
-def test_threshold_follows_cap_and_skew():
-    assert present_threshold(4, 64, 0.05, 0.0) == 20  # too few seeds to know their skew
-    assert present_threshold(16, 64, 0.05, 0.1) == 6.0
-    assert present_threshold(16, 8, 0.05, 0.1) == 3.6
-    assert present_threshold(16, 1000, 0.05, 0.1) == 20  # a cap that was never calibrated buys nothing
-    assert present_threshold(16, 64, 0.05, 0.5) == 20
-    assert present_threshold(12, 64, 0.05, 1.0) == math.inf
-    assert present_threshold(16, 64, 0.05, 1.0) == 20
-    assert present_threshold(64, 64, 0.05, 2.0) == math.inf
+def test_all_four_statements_at_once_agree_with_one_at_a_time():
+    for sample in (np.array([0.3, 1.1, 0.2, 0.9]), np.full(5, 1.0), np.full(4, 0.0), np.array([1e6, 0.0, 0.0, -3.0])):
+        mean, squares, n = _summary(sample)
+        edges = (1 - mean, mean + 1, mean - 1, -1 - mean)
+        one_by_one = [log_evidence_positive(edge, squares, n) for edge in edges]
+        assert band_evidence(sample) == pytest.approx(one_by_one, rel=1e-12)
+
+
+def test_evidence_stays_a_number_however_far_off_the_mean_is():
+    assert log_evidence_positive(-1.0, 1.0, 1000) == -math.inf
+    assert log_evidence_positive(0.0, 0.0, 8) == 0.0
+    assert log_evidence_positive(0.0, 1.0, 8) == pytest.approx(math.log(np.mean((1 + 8 * EFFECT_SCALES) ** -0.5)))
+
+
+def _needed(seeds, skew, present=20.0, absent=40.0):
+    return np.exp(log_thresholds(seeds, present, absent, skew))
+
+
+def test_what_is_needed_falls_with_the_number_of_seeds():
+    assert _needed(8, 0.0) == pytest.approx([40, 40, 320, 320])
+    assert _needed(16, 0.0) == pytest.approx([20, 20, 160, 160])
+    assert _needed(64, 0.0) == pytest.approx([5, 5, 40, 40])
+    assert _needed(256, 0.0) == pytest.approx([4, 4, 40, 40])
+
+
+def test_only_a_tail_on_the_dangerous_side_raises_what_is_needed():
+    # A tail towards large deviations can feign "below the upper edge" and "below the lower edge", and nothing else.
+    plain, right, left = (_needed(32, skew) for skew in (0.0, 1.0, -1.0))
+    assert right / plain == pytest.approx([math.e**2, 1, 1, math.e**4])
+    assert left / plain == pytest.approx([1, math.e**2, math.e**4, 1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(4, 64), st.floats(-8, 8))
+def test_seeds_without_noise_always_give_enough(seeds, skew):
+    most = math.exp(log_evidence_positive(1.0, 0.0, seeds))
+    assert np.all(_needed(seeds, skew, absent=2000.0) <= most)  # fifty cells
