@@ -47,15 +47,14 @@ _TERMS: dict[str, tuple[str, Callable[[Expr], Expr]]] = {
     "term x2": ("2 times the term {}", lambda term: 2 * term),
     "term x1.1": ("1.1 times the term {}", lambda term: sp.Rational(11, 10) * term),
 }
-# The function, what replaces it, and how that is written; {0} stands for the argument, {1} for it as a factor.
-_FUNCTIONS: dict[str, tuple[type, str, Callable[[Expr], Expr]]] = {
-    "log to identity": (sp.log, "{0}", lambda a: a),
-    "log to sqrt": (sp.log, "√{1}", sp.sqrt),
-    "log to square": (sp.log, "log({0})²", lambda a: sp.log(a) ** 2),
-    "log to log log": (sp.log, "log(log({0}))", lambda a: sp.log(sp.log(a))),
-    "exp to 1 + x": (sp.exp, "1 + {1}", lambda a: 1 + a),
-    "exp to 1/(1 - x)": (sp.exp, "1/(1 - {1})", lambda a: 1 / (1 - a)),
-    "tanh to identity": (sp.tanh, "{0}", lambda a: a),
+_FUNCTIONS: dict[str, tuple[type, Callable[[Expr], Expr]]] = {
+    "log to identity": (sp.log, lambda a: a),
+    "log to sqrt": (sp.log, sp.sqrt),
+    "log to square": (sp.log, lambda a: sp.log(a) ** 2),
+    "log to log log": (sp.log, lambda a: sp.log(sp.log(a))),
+    "exp to 1 + x": (sp.exp, lambda a: 1 + a),
+    "exp to 1/(1 - x)": (sp.exp, lambda a: 1 / (1 - a)),
+    "tanh to identity": (sp.tanh, lambda a: a),
 }
 _SYMBOLS = ("symbol swapped", "symbol dropped", "symbol squared", "symbol rooted")
 
@@ -132,7 +131,7 @@ def mutants_of(prediction: Prediction, operators: Iterable[str] = OPERATORS, ran
     if expression == 0:
         return Mutants(())
     found: dict[str, tuple[_Change, Mutant]] = {}
-    refused: list[str] = []
+    refused: dict[str, None] = {}
     changes = [change for change in _changes(prediction, ranges) if change.operator in wanted]
     # Of equal ones the first is kept: what must be killed first, numbers last, since their words say least.
     for change in sorted(changes, key=lambda c: (c.operator not in MUST_KILL, c.operator in _LEAVES)):
@@ -142,7 +141,7 @@ def mutants_of(prediction: Prediction, operators: Iterable[str] = OPERATORS, ran
             words = change.words(new)
             wrong = Prediction(_tidied(_replaced(expression, change.old, new)), prediction.by_log)
         except _FAILURES as error:
-            refused.append(f"{words}: {error}")
+            refused[f"{words}: {error}"] = None
             continue
         if wrong.sha256 != prediction.sha256:
             found.setdefault(wrong.sha256, (change, Mutant(change.operator, words, wrong)))
@@ -276,16 +275,21 @@ def _of_function(node: Expr, ranges: Ranges | None) -> Iterator[_Change]:
         return
     argument: Expr = cast(Any, node).args[0]
     text = inline(argument)
-    grouped = text if argument.is_Symbol or argument.is_Function else f"({text})"
-    for operator, (kind, form, change) in _FUNCTIONS.items():
+    grouped = text if argument.is_Symbol or argument.is_Function or argument.is_Indexed else f"({text})"
+    for operator, (kind, change) in _FUNCTIONS.items():
         if isinstance(node, kind):
-            words = f"{inline(node)} → {form.format(text, grouped)}"
-            yield _change(operator, node, lambda c=change: c(argument), lambda w=words: w)
+            # Sympy would spread the root over the factors.
+            words = lambda new, root=operator == "log to sqrt": f"√{grouped}" if root else inline(new)
+            yield _Change(
+                operator,
+                node,
+                lambda c=change: c(argument),
+                lambda new, words=words: f"{inline(node)} → {words(new)}",
+            )
     if isinstance(node, sp.log) and ranges is not None and (law := _power_law(ranges(argument))):
         factor, power = law
-        words = f"{inline(node)} → {factor:.3g}·{grouped}^{power:.2g}"
         put = lambda: sp.Float(factor) * argument ** sp.Float(power)
-        yield _change("log to power", node, put, lambda: words)
+        yield _change("log to power", node, put, lambda: f"{inline(node)} → {factor:.3g}·{grouped}^{power:.2g}")
 
 
 def _power_law(log_values: ArrayLike | None) -> tuple[float, float] | None:
