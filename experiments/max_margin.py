@@ -193,8 +193,9 @@ def _planted(gamma: float, eta: float, lambda_min: float, theta: float) -> Condi
 PLANTED_CHECKPOINTS: Checkpoints = dict(
     zip(LIMITS, (at_decades(6, 4), *3 * [at_decades(30, 6)], at_decades(100, 6), at_decades(300, 100)), strict=True)
 )
-PLANTED_LOG_TIMES = tuple(sorted({*_union(PLANTED_CHECKPOINTS), *(float(p) * DECADE for p in np.linspace(4, 40, 73))}))
-"""Where planted data are recorded: at the checkpoints, and densely where slow modes decay."""
+_DENSE = (*np.linspace(3.125, 4, 7), *np.linspace(4, 40, 73))
+PLANTED_LOG_TIMES = tuple(sorted({*_union(PLANTED_CHECKPOINTS), *(float(p) * DECADE for p in _DENSE)}))
+"""Where planted data are recorded: at the checkpoints, and densely where modes decay, the fast ones first."""
 
 
 def observe_planted(key: Array, condition: Condition) -> Observation:
@@ -252,6 +253,7 @@ rates = Experiment(
         _planted(gamma=0.5, eta=0.2, lambda_min=0.4, theta=2.6),
         _planted(gamma=0.6, eta=0.13, lambda_min=0.5, theta=2.8),
         _planted(gamma=0.8, eta=0.1, lambda_min=1.7, theta=1.4),
+        _planted(gamma=0.55, eta=0.15, lambda_min=2.2, theta=3.4),
     ),
     ranges=_RATES_RANGES,
 )

@@ -71,6 +71,10 @@ class Comparator:
         groups = [group for group in _groups(signature, tasks).values() if all(task.seeds for task in group)]
         return [self._curve(signature, part, shown) for group in groups for part in _refinements(group)]
 
+    def arguments(self, signature: Signature, task: Task) -> dict[str, Floats]:
+        """Values of the arguments of the signature's prediction in one task; they broadcast over points and seeds."""
+        return self._observe(signature, task).arguments(signature.prediction)
+
     def _curve(self, signature: Signature, tasks: Sequence[Task], shown: Prediction | None) -> Curve:
         """Everything about the points of one curve: the checkpoints of a condition, or the conditions along a knob."""
         along, labels, axis = _axis(signature, tasks)
@@ -113,8 +117,11 @@ class _Observed:
 
     def evaluate(self, formula: Prediction) -> Floats:
         """Values of a formula, in the shape of what was measured."""
-        arguments = {name: self._argument(name) for name in formula.arguments}
-        return self._shaped(formula.to_numpy()(**arguments), len(formula.axes))
+        return self._shaped(formula.to_numpy()(**self.arguments(formula)), len(formula.axes))
+
+    def arguments(self, formula: Prediction) -> dict[str, Floats]:
+        """Values of its arguments."""
+        return {name: self._argument(name) for name in formula.arguments}
 
     def lost(self, predicted: Floats) -> Floats:
         """Where nothing was measured, or a parameter is missing without which nothing can be predicted."""

@@ -62,6 +62,7 @@ def _signature(signature: Signature) -> dict[str, Any]:
         },
         "exact": signature.exact,
         "primary": signature.primary,
+        "must_kill": signature.must_kill,
         "rivals": {rival.name: _formula(rival.prediction) for rival in signature.rivals.values()},
     }
 

@@ -12,6 +12,7 @@ import sympy as sp  # pyright: ignore[reportMissingTypeStubs]
 from idealab.errors import DeclarationError, UnknownNameError
 from idealab.judge.criteria import Criterion
 from idealab.symbolic.derivation import Derivation, Kind, Reference
+from idealab.symbolic.mutation import MUST_KILL, OPERATORS
 from idealab.symbolic.prediction import Prediction
 
 __all__ = ["Assumption", "Idea", "Named", "Reference", "Rival", "Signature"]
@@ -100,6 +101,9 @@ class Signature:
         Whether the idea stands and falls with it.
     rivals
         Formulas that the same data must refute, or the verdict is not discriminating.
+    must_kill
+        Kinds of mutants of the prediction (`idealab.symbolic.mutation.OPERATORS`) that the same data must refute, as
+        far as the tolerance resolves them; those of the whole formula in any case.
 
     Raises
     ------
@@ -119,12 +123,16 @@ class Signature:
     exact: bool = False
     primary: bool = True
     rivals: Named[Rival] = field(default_factory=lambda: Named[Rival]())
+    must_kill: tuple[str, ...] = MUST_KILL
 
     def __post_init__(self) -> None:
         if not self.reason.strip():
             raise DeclarationError(
                 f"signature {self.name!r} gives no reason for its tolerance; say which bias it allows for"
             )
+        for operator in self.must_kill:
+            if operator not in OPERATORS:
+                raise UnknownNameError("kind of mutant", operator, OPERATORS)
         if self.step is not None and self.derivation[self.step].kind == "given":
             raise DeclarationError(
                 f"signature {self.name!r} predicts with the step {self.step!r}, which is only given; "

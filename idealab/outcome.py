@@ -11,6 +11,7 @@ import numpy as np
 from idealab.assessment import Assessment, Question
 from idealab.comparison import Place
 from idealab.judge.cells import OFF_SCALE, CellVerdict, Decision, RefinedCell
+from idealab.judge.criteria import Curve
 from idealab.judge.evidence import Floats
 from idealab.judge.planning import fixed_design, seeds_to_decide
 from idealab.judge.verdict import (
@@ -21,14 +22,24 @@ from idealab.judge.verdict import (
     conclude_signature,
     seen_of,
 )
+from idealab.mutants import Design, hints_for_repair, kill
 from idealab.run import Task
 from idealab.verification import CellResult, ControlResult, Cost, SignatureResult, Verification
 
 
 def outcome_of(
-    assessment: Assessment, declaration: str, environment: Mapping[str, Any], seconds: float
+    assessment: Assessment,
+    declaration: str,
+    environment: Mapping[str, Any],
+    seconds: float,
+    designs: Sequence[Design] = (),
+    more_gates: Sequence[str] = (),
+    given_up: Sequence[str] = (),
 ) -> Verification:
-    """The verdict from what has been observed so far."""
+    """The verdict from what was observed, with the mutants of these designs; ``more_gates`` lower it too.
+
+    ``given_up`` says what a budget did not reach.
+    """
     idea = assessment.idea
     sweeps = [question for question in assessment.questions if question.assumption is None]
     results = [_result(assessment, question) for question in sweeps]
@@ -39,7 +50,18 @@ def outcome_of(
         f"supported, not discriminating: the data do not refute the rival {rival.name!r} of {signature.name}"
         for signature, rival in assessment.standing()
     ]
-    conclusion = conclude_idea(claims, gates)
+    mutants = kill(assessment, designs) if designs else None
+    gates += [
+        f"the mutant of {mutant.signature} that must be killed is alive: {mutant.words}"
+        for mutant in (mutants.mutants if mutants else ())
+        if mutant.gates
+    ]
+    gates += _repeated(assessment)
+    conclusion = conclude_idea(claims, [*gates, *more_gates])
+    refuted: dict[str, list[str]] = {}
+    for result in results:
+        if result.refuted_as_stated:
+            refuted.setdefault(result.name, []).append(result.experiment)
     kept = [name for name in idea.assumptions if name not in {control.assumption for control in controls}]
     remarks = [*conclusion.remarks, *([f"not taken away here: {', '.join(kept)}"] if kept else [])]
     return Verification(
@@ -52,10 +74,35 @@ def outcome_of(
         signatures=tuple(results),
         controls=tuple(controls),
         gates=conclusion.gates,
-        remarks=tuple(remarks),
+        remarks=(*remarks, *given_up),
+        cut_short=bool(given_up),
         cost=_cost(assessment, seconds),
         environment=environment,
+        mutants=mutants,
+        hints=tuple(hints_for_repair(assessment, designs, refuted)),
     )
+
+
+def _repeated(assessment: Assessment) -> list[str]:
+    """Asymptotic statements that hold to the last bits: there the observable repeats the prediction."""
+    words: list[str] = []
+    for question in assessment.questions:
+        signature = question.signature
+        if not question.gates or signature.exact or signature.criterion.along:
+            continue
+        curves = assessment.comparator.curves(signature, question.tasks)
+        if curves and all(_same_bits(curve) for curve in curves):
+            words.append(
+                f"{signature.name} in {question.experiment.name}: measured equals predicted to the last bits in every "
+                "seed, so the observable repeats the prediction; if it is an identity, declare it exact"
+            )
+    return words
+
+
+def _same_bits(curve: Curve) -> bool:
+    moving = np.ptp(curve.own) > 0 or np.ptp(curve.measured) > 0
+    close = np.abs(curve.measured - curve.own) <= 4 * curve.epsilon * np.abs(curve.own)
+    return bool(moving and close.all())
 
 
 def _cost(assessment: Assessment, seconds: float) -> Cost:

@@ -30,6 +30,7 @@ from idealab.errors import DeclarationError
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.ledger.records import BATCH, digest
 from idealab.ledger.store import Ledger
+from idealab.symbolic.blind import observing
 
 Arrays = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -68,6 +69,9 @@ class Batch:
     gradient_evaluations: float
     record: str | None
     reused: bool
+    seconds: float = 0.0
+    """What it took, with compiling unless it is ``warm``."""
+    warm: bool = False
 
 
 @dataclass
@@ -208,7 +212,8 @@ class Runner:
                 parameters, observables = (_floats(document["observation"][p]) for p in ("parameters", "observables"))
                 evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
                 record = digest(document)
-                task.stored[first] = Batch(first, seeds, parameters, observables, evaluations, record, reused=True)
+                seconds = float(document["seconds"])
+                task.stored[first] = Batch(first, seeds, parameters, observables, evaluations, record, True, seconds)
 
     def extend(self, tasks: Sequence[Task], deadline: float | None) -> list[Task]:
         """Add one more block to every task, in the order given: from the ledger, or simulated until the deadline.
@@ -256,7 +261,7 @@ class Runner:
         simulate = _compiled(experiment.observe, block)
         stream = int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
         with precise():
-            with self._compiled_once(experiment, task.realized):
+            with observing(), self._compiled_once(experiment, task.realized) as warm:
                 observation = simulate(np.uint32(self.master_seed), np.uint32(stream), np.uint32(first), task.realized)
             if not isinstance(observation, Observation):
                 raise DeclarationError(
@@ -264,9 +269,10 @@ class Runner:
                     f"got {type(observation).__name__}"
                 )
             parameters, observables = _floats(observation.parameters), _floats(observation.observables)
-        record = self._keep(task, first, time.perf_counter() - started, parameters, observables)
+        seconds = time.perf_counter() - started
+        record = self._keep(task, first, seconds, parameters, observables)
         evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
-        return Batch(first, block, parameters, observables, evaluations, record, reused=False)
+        return Batch(first, block, parameters, observables, evaluations, record, False, seconds, warm)
 
     def _keep(self, task: Task, first: int, seconds: float, parameters: Arrays, observables: Arrays) -> str | None:
         if self.ledger is None:
@@ -289,8 +295,11 @@ class Runner:
         )
 
     @contextlib.contextmanager
-    def _compiled_once(self, experiment: Experiment, condition: Condition) -> Generator[None]:
-        """Let one thread compile a program, while others that need the same one wait instead of compiling it too."""
+    def _compiled_once(self, experiment: Experiment, condition: Condition) -> Generator[bool]:
+        """Let one thread compile a program, while others that need the same one wait instead of compiling it too.
+
+        Yields whether it is compiled already.
+        """
         leaves, shape = jax.tree.flatten(condition)
         program = (experiment.observe, experiment.block, shape, tuple(np.shape(leaf) for leaf in leaves))
         mine = Event()
@@ -298,6 +307,6 @@ class Runner:
         if theirs is not mine:
             theirs.wait()
         try:
-            yield
+            yield theirs is not mine
         finally:
             theirs.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -86,6 +87,66 @@ class ControlResult:
 
 
 @dataclass(frozen=True)
+class MutantResult:
+    """One wrong formula, held against the recorded observations.
+
+    ``status`` is *killed*, *survived*, *unresolvable* (within the declared tolerance of the theory in every cell) or
+    *unseen* (equal to the theory on every declared condition: a fault of the design) or *undefined* (it predicts no
+    finite number anywhere, and so refutes itself, which is no merit of the experiment). ``distance`` is how far from
+    the theory it is, in tolerances, in the cell where that is most; ``where`` is the cell that killed it. One that
+    ``gates`` had to be killed, and holds the verdict back.
+    """
+
+    signature: str
+    operator: str
+    words: str
+    formula: str
+    status: Literal["killed", "survived", "unresolvable", "unseen", "undefined"]
+    distance: float
+    where: str
+    gates: bool
+
+
+@dataclass(frozen=True)
+class MutationResult:
+    """All mutants of the signatures that were measured; ``equivalent`` ones, the same function, are only counted."""
+
+    mutants: tuple[MutantResult, ...]
+    equivalent: int
+    refused: tuple[str, ...]
+
+    def having(self, status: str) -> list[MutantResult]:
+        """Those of one status."""
+        return [mutant for mutant in self.mutants if mutant.status == status]
+
+    @property
+    def score(self) -> float:
+        """Share of all mutants that was killed; NaN without mutants."""
+        return len(self.having("killed")) / len(self.mutants) if self.mutants else math.nan
+
+    @property
+    def resolvable_score(self) -> float:
+        """Share of those that was killed which the declared tolerance can tell from the theory; NaN without any."""
+        killed, survived = len(self.having("killed")), len(self.having("survived"))
+        return killed / (killed + survived) if killed + survived else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts, and in full those that are not killed."""
+        counts = {name: len(self.having(name)) for name in ("killed", "unresolvable", "unseen", "undefined")}
+        return {
+            "total": len(self.mutants) + self.equivalent,
+            "equivalent": self.equivalent,
+            **counts,
+            "score": self.score,
+            "resolvable_score": self.resolvable_score,
+            "survivors": [dataclasses.asdict(mutant) for mutant in self.having("survived")],
+            "not_seen": [dataclasses.asdict(mutant) for mutant in self.having("unseen")],
+            "not_resolved": [dataclasses.asdict(mutant) for mutant in self.having("unresolvable")],
+            "refused": list(self.refused),
+        }
+
+
+@dataclass(frozen=True)
 class Cost:
     """What it took. ``seconds`` is wall-clock; batches that were found in the ledger cost nothing again."""
 
@@ -98,7 +159,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Verification:
-    """The verdict on an idea, and all that it rests on."""
+    """The verdict on an idea, and all that it rests on.
+
+    ``hints`` name, for a refuted signature, wrong formulas that the same data support: where to look, and no result.
+    ``cut_short`` says that a budget ended the run.
+    """
 
     idea: str
     statement: str
@@ -112,6 +177,9 @@ class Verification:
     remarks: tuple[str, ...]
     cost: Cost
     environment: Mapping[str, Any]
+    mutants: MutationResult | None = None
+    hints: tuple[str, ...] = ()
+    cut_short: bool = False
     record: str | None = None
 
     def with_record(self, record: str) -> Verification:
@@ -124,8 +192,7 @@ class Verification:
         fields["environment"] = dict(self.environment)
         for control, source in zip(fields["controls"], self.controls, strict=True):
             control["ok"] = source.ok
-        # Mutants are not looked for yet; the place in the document is theirs.
-        return {**fields, "mutants": None}
+        return {**fields, "mutants": None if self.mutants is None else self.mutants.to_dict()}
 
     def __str__(self) -> str:
         within = f", {self.scope}" if self.scope else ""

@@ -113,7 +113,7 @@ def test_the_declaration_is_in_the_ledger_before_anything_is_observed(toy):
     assert seen == [([found.declaration], [])]
     assert [said[0] for said in watcher.said][:3] == ["stage", "declared", "stage"]
     assert watcher.all("declared") == [found.declaration]
-    assert watcher.all("stage") == ["deriving", "simulating", "judging"]
+    assert watcher.all("stage") == ["deriving", "looking for wrong theories", "simulating", "judging"]
     assert watcher.all("planned")[-1] == len(watcher.all("step"))
 
 

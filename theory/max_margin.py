@@ -289,7 +289,7 @@ NEXT = "twice the next order (`expansion`), its terms without their signs; the e
 SLOPE = "the next rate still adds up to a tenth while the distance is below 1e-3; near ties throw single seeds off"
 
 entropy, largest = settling["projection"].equation.rhs, -log(p_max)
-second_order = 2 * entropy * (entropy - largest) + gamma**2 * R**2
+next_order = (2 * entropy * (entropy - largest) + gamma**2 * R**2) / log(tau) ** 2
 
 
 def _rival(name: str, statement: str, expression: sp.Expr) -> Rival:
@@ -300,9 +300,13 @@ rivals = {
     "loss_clock": [_rival("convex_bound", "as slow as the bound for convex losses", log(tau) ** 2 * t / (2 * tau))],
     "projection": [_rival("no_entropy", "nothing is left over", sp.S.Zero)],
     "support_shape": [_rival("no_shape", "nothing is left over", sp.S.Zero)],
-    "shape_rate": [_rival("clock_rate", "the shape settles with the clock, like 1/t", sp.S.NegativeOne)],
+    "shape_rate": [
+        _rival("clock_rate", "the shape settles with the clock, like 1/t", sp.S.NegativeOne),
+        _rival("unforced", "nothing but slow modes holds it up", -Min(lambda_min, theta - 1)),
+    ],
     "divergence_rate": [
         _rival("support_only", "samples off the support do not matter", -2 * lambda_min),
+        _rival("unforced", "nothing but slow modes holds it up", -Min(2 * lambda_min, theta - 1)),
         _rival("first_order", "as fast as the shape", relaxation["shape_rate"].equation.rhs),
     ],
     "support_residual": [_rival("no_residual", "nothing is left over", sp.S.Zero)],
@@ -331,13 +335,7 @@ signatures = Named(
         "support_residual", "residual", settling, Equals(atol=bias / (gamma * sqrt(Min(1, lambda_min)))), STRETCH
     ),
     _signature("relative_gap", "relative_gap", settling, Equals(atol=2 * bias / log(tau)), QUOTIENT),
-    _signature(
-        "textbook_gap",
-        "far_relative_gap",
-        settling,
-        Equals(atol=second_order / log(tau) ** 2 + 2 * bias / log(tau)),
-        NEXT,
-    ),
+    _signature("textbook_gap", "far_relative_gap", settling, Equals(atol=next_order + 2 * bias / log(tau)), NEXT),
 )
 LIMITS = ("loss_clock", "projection", "support_shape", "support_residual", "relative_gap")
 

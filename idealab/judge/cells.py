@@ -24,6 +24,9 @@ CellVerdict = Literal["present", "absent", "undecided"]
 Estimand = Literal["mean", "median", "every"]
 Evidence = tuple[float, float, float, float]
 
+FAR = 5.0
+"""Unit deviations beyond it count as this much where *absent* is asked: if ``E min(x, 5) > 1``, then ``E x > 1``."""
+
 OFF_SCALE = 1e6
 """The unit deviation that stands for a measurement that is not a finite number; finite ones stay below it."""
 
@@ -84,6 +87,8 @@ class Cell:
         The claim is only that it lies below the upper edge of the band.
     held
         Words that say why seeds cannot decide this cell; it then stays undecided.
+    remark
+        Words that any decision but *absent* carries: what a cell that holds does not show.
     """
 
     predicted: Floats
@@ -94,6 +99,7 @@ class Cell:
     estimand: Estimand = "mean"
     one_sided: bool = False
     held: str = ""
+    remark: str = ""
 
     @property
     def seeds(self) -> int:
@@ -110,8 +116,20 @@ class Cell:
             inside = np.abs(used) <= 1
             most = log_evidence_majority(int(np.sum(inside)), len(used)) if inside.all() else -math.inf
             return most, math.inf, -math.inf if inside.all() else math.inf, -math.inf
-        below, above, beyond, beneath = median_band_evidence(used) if self.estimand == "median" else band_evidence(used)
+        if self.estimand == "median":
+            below, above, beyond, beneath = median_band_evidence(used)
+        else:
+            below, above, beyond, beneath = band_evidence(used)
+            # Far outside, how far varies as much as the distance itself; cut off, it is outside all the same.
+            if np.max(used) > FAR:
+                beyond = band_evidence(np.minimum(used, FAR))[2]
+            if np.min(used) < -FAR:
+                beneath = band_evidence(np.maximum(used, -FAR))[3]
         return (below, math.inf, beyond, -math.inf) if self.one_sided else (below, above, beyond, beneath)
+
+    def says(self, verdict: CellVerdict, seeds: int) -> str:
+        """What a decision after so many seeds carries in words, beside the seeds that were lost."""
+        return "" if verdict == "absent" else self.remark
 
     def settled(self, seeds: int) -> Decision | None:
         """A decision that the first ``seeds`` seeds force without any evidence: what is not predicted is absent."""
@@ -126,8 +144,12 @@ class RefinedCell(Cell):
     """A cell without chance: the same run at three refinements, coarsest first, in place of seeds.
 
     Extrapolated to the limit with the order that is observed (Richardson); what is left is bounded by the
-    grid-convergence index with safety factor 1.25 (Roache 1994, eqs. 7 and 8). *Present* needs the deviation plus the
-    index within the tolerance, *absent* the deviation less the index outside.
+    grid-convergence index with safety factor 1.25 (Roache 1994, eqs. 7 and 8; `extrapolated`). *Present* needs the
+    deviation plus the index within the tolerance, *absent* the deviation less the index outside. A claim about every
+    seed is one about every refinement, and nothing is extrapolated.
+
+    Three runs cannot tell an order that is observed from one that comes about by terms that cancel: choose refinements
+    that are all fine enough to be in the regime of one power.
 
     Parameters
     ----------
@@ -142,32 +164,50 @@ class RefinedCell(Cell):
         found = super().settled(seeds)
         if found is not None or self.seeds < 3:
             return found
-        lost = self.deviations >= OFF_SCALE
-        if lost.any():
-            words = f"{int(np.sum(lost))} of 3 refinements did not give a finite number"
-            return Decision("absent", 3, -math.inf, math.inf, words)
-        limit, index, words = self._extrapolated()
-        if abs(limit) + index <= 1:
-            return Decision("present", 3, math.inf, -math.inf, words)
-        if abs(limit) - index > 1:
-            return Decision("absent", 3, -math.inf, math.inf, words)
-        return Decision("undecided", 3, 0.0, 0.0, f"{words}: refine further")
+        lost = int(np.sum(self.deviations >= OFF_SCALE))
+        if lost:
+            words = f"{lost} of 3 refinements did not give a finite number"
+            # A step that is too coarse for the solver says nothing about the theory.
+            return self._found("absent", words) if lost == 3 else self._found("undecided", f"{words}: refine further")
+        if self.estimand == "every":
+            inside = int(np.sum(np.abs(self.deviations) <= 1))
+            return self._found("present" if inside == 3 else "absent", f"within the bound at {inside} of 3 refinements")
+        limit, index, words = self.extrapolated()
+        away = limit if self.one_sided else abs(limit)
+        if away + index <= 1:
+            return self._found("present", words)
+        if away - index > 1:
+            return self._found("absent", words)
+        return self._found("undecided", f"{words}: refine further")
 
-    def _extrapolated(self) -> tuple[float, float, str]:
-        """Deviation in the limit, the bound on its error, and words."""
-        coarse, middle, fine = map(float, self.deviations[-3:])
-        first, second = middle - coarse, fine - middle
-        rounding = 1e-12 * max(1.0, abs(fine))
+    def extrapolated(self) -> tuple[float, float, str]:
+        """Return the deviation in the limit, the bound on its error, both in tolerances, and words.
+
+        With the differences ``d1 = x2 - x1``, ``d2 = x3 - x2`` and the ratio r: order ``p = ln(d1/d2)/ln r``, limit
+        ``x3 + d2/(r^p - 1)``, index ``1.25 |d2/(r^p - 1)|``. Where the differences do not shrink like a power between
+        1/2 and 5, it is the last value, and three times the range of the three: Roache's factor for an unreasonable
+        order, on the data range of Eça & Hoekstra 2008 (appendix 1).
+        """
+        first, second = np.diff(self.deviations[-3:]).tolist()
+        fine = float(self.deviations[-1])
+        size = float(np.max(np.abs([self.measured[-3:], self.predicted[-3:]]) / self.tolerances[-3:]))
+        rounding = 32 * float(np.finfo(float).eps) * max(1.0, size)
         if abs(second) <= rounding:
-            return fine, rounding, "no chance: refined until nothing moved"
+            return fine, rounding, "three refinements: nothing moved in the last of them but by rounding"
         order = math.log(first / second) / math.log(self.ratio) if first / second > 0 else -math.inf
-        if order < 0.5:
-            # Not converging like a power of the refinement: what moved at all is what may still move.
-            spread = float(np.ptp(self.deviations[-3:]))
-            return fine, 3 * spread, f"no chance: three refinements do not converge (moved by {spread:.2g} tolerances)"
+        if not 0.5 <= order <= 5:
+            index = 3 * float(np.ptp(self.deviations[-3:]))
+            words = f"three refinements that do not converge like a power (moved by {index / 3:.2g} tolerances)"
+            return fine, index, words
         left = second / (self.ratio**order - 1)
-        words = f"no chance: extrapolated with order {order:.2f}, uncertain by {1.25 * abs(left):.2g} tolerances"
-        return fine + left, 1.25 * abs(left), words
+        limit, index = fine + left, 1.25 * abs(left)
+        words = f"three refinements, order {order:.2f}: in the limit {limit:.2g} tolerances off, +- {index:.2g}"
+        return limit, index, words
+
+    def _found(self, verdict: CellVerdict, words: str) -> Decision:
+        inside, outside = {"present": (math.inf, -math.inf), "absent": (-math.inf, math.inf)}.get(verdict, (0.0, 0.0))
+        note = "; ".join(filter(None, (words, self.says(verdict, 3))))
+        return Decision(verdict, 3, inside, outside, note)
 
 
 def unit_cell(deviations: Floats, estimand: Estimand = "mean", *, one_sided: bool = False) -> Cell:
@@ -247,6 +287,7 @@ class _Watched:
 
     def _say(self, verdict: CellVerdict, seeds: int) -> Decision:
         lost = int(np.sum(self.cell.deviations[:seeds] >= OFF_SCALE))
-        note = f"{lost} of {seeds} seeds did not give a finite number" if lost else ""
+        notes = f"{lost} of {seeds} seeds did not give a finite number" if lost else "", self.cell.says(verdict, seeds)
+        note = "; ".join(filter(None, notes))
         inside, outside = min(self.best[:2]) / math.log(10), max(self.best[2:]) / math.log(10)
         return Decision(verdict, seeds, float(inside), float(outside), note)

@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 
 from idealab.errors import UsageError
 from idealab.symbolic import special
+from idealab.symbolic.blind import refuse_while_observing
 from idealab.symbolic.numeric import Helpers, refuse_arguments
 from idealab.symbolic.printer import Code
 
@@ -48,6 +49,7 @@ def load(code: Code) -> Callable[..., Array]:
         return body(dtype, *(jnp.asarray(values[name]).astype(dtype) for name in code.arguments))
 
     def prediction(**values: ArrayLike) -> Array:
+        refuse_while_observing()
         if values.keys() != set(code.arguments):
             refuse_arguments(code, tuple(values))
         return evaluate({name: jnp.asarray(v) if isinstance(v, (list, tuple)) else v for name, v in values.items()})

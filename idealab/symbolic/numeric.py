@@ -21,6 +21,7 @@ import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
 from idealab.errors import UnknownNameError, UsageError
+from idealab.symbolic.blind import refuse_while_observing
 from idealab.symbolic.printer import Code
 
 Array = Any  # of NumPy or of JAX
@@ -207,6 +208,7 @@ def load(code: Code, ranks: tuple[tuple[str, int], ...]) -> Callable[..., Floats
     body = namespace["prediction"]
 
     def prediction(**values: ArrayLike) -> Floats:
+        refuse_while_observing()
         if values.keys() != set(code.arguments):
             refuse_arguments(code, tuple(values))
         with np.errstate(all="ignore"):

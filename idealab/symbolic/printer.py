@@ -27,7 +27,7 @@ from idealab.symbolic.vocabulary import FUNCTIONS, REMEDIES, gamma_factors
 
 Expr = Any  # Sympy's own annotations stop at Basic
 
-_HELPERS = "length view index total product peak piecewise finish expand"  # of evaluation.py
+_HELPERS = "length view index total product peak piecewise finish expand"  # of numeric.py
 _RESERVED = {"jnp", "jss", "special", "dtype", "prediction", "float", *_HELPERS.split()}
 _LARGEST_EXPONENT = 1024  # beyond it, repeated multiplication is no better than a logarithm
 

@@ -1,0 +1,30 @@
+"""Experiments are blind to the answer: while one observes, no prediction can be evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from idealab.errors import DeclarationError
+
+_OBSERVING: ContextVar[bool] = ContextVar("observing", default=False)
+
+
+@contextmanager
+def observing() -> Generator[None]:
+    """While an experiment observes; a context of one thread."""
+    token = _OBSERVING.set(True)
+    try:
+        yield
+    finally:
+        _OBSERVING.reset(token)
+
+
+def refuse_while_observing() -> None:
+    """Raise `DeclarationError` if an experiment observes: it would confirm whatever theory it is given."""
+    if _OBSERVING.get():
+        raise DeclarationError(
+            "the experiment evaluates a prediction while it observes, so it would confirm any theory; measure the "
+            "observable in the simulation, and report as parameters what the prediction needs"
+        )
