@@ -199,7 +199,7 @@ class _Trial:
         if question is not None and place is not None:
             where = ", ".join(part for part in (question.experiment.name, place.condition, place.cell.label) if part)
         must = mutant.operator in self.signature.must_kill
-        alive = status != "killed" and (mutant.operator in _WHOLE or distance > _APART)
+        alive = status not in ("killed", "undefined") and (mutant.operator in _WHOLE or distance > _APART)
         return MutantResult(
             signature=self.signature.name,
             operator=mutant.operator,

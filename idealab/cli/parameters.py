@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from idealab.errors import UnknownNameError
 
+_LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)", re.ASCII)
 
@@ -37,6 +38,18 @@ class IdeaName(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  
             for name, summary in ideas().items()
             if name.startswith(incomplete)
         ]
+
+
+class Level(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (generic since click 8.5)
+    """A level of experiment by its short name, as the name that experiments declare."""
+
+    name = "[idealized|real|network]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the level's name."""
+        if value not in (*_LEVELS, *_LEVELS.values()):
+            self.fail(f"{value!r} is not one of {', '.join(_LEVELS)}", param, ctx)
+        return _LEVELS.get(value, value)
 
 
 class Duration(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (generic since click 8.5)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from idealab.report import number
+from idealab.report import mutants, number
 from idealab.report.table import Column, fit, paragraph, rows
 
 if TYPE_CHECKING:
@@ -68,12 +68,17 @@ def verification(result: Verification, width: int, declared: str = "") -> Iterat
     if result.controls:
         yield Text()
         yield from _controls(result.controls, width)
-    if result.gates or result.remarks:
+    if result.mutants is not None and result.mutants.mutants:
+        yield Text()
+        yield from mutants.section(result.mutants, width)
+    if result.gates or result.remarks or result.hints:
         yield Text()
         for gate in dict.fromkeys(result.gates):
             yield from paragraph(gate, min(width, _PROSE), first="held back: ")
         for remark in dict.fromkeys(result.remarks):
             yield from paragraph(remark, min(width, _PROSE), first="note: ")
+        for hint in result.hints:
+            yield from paragraph(hint, min(width, _PROSE), first="hint, no result: ")
     yield Text()
     yield from _conclusion(result, width)
 
@@ -157,10 +162,22 @@ def _reservations(signature: SignatureResult, width: int) -> Iterator[Text]:
             signature.scope
             or f"{_where(signature.weakest)}; {good} of {number.count(len(signature.cells), 'cell')} present"
         )
+    said += ["holds again further out"] if signature.recurs else []
+    said += _more_seeds(signature)
     said += [signature.weakest.note] if signature.weakest.note else []
     said += [f"not told apart from its rival {rival}" for rival in signature.rivals_standing]
     for line in said:
         yield from paragraph(line, min(width, _PROSE), first=" " * 4)
+
+
+def _more_seeds(signature: SignatureResult) -> Iterator[str]:
+    """How many seeds would decide what is undecided."""
+    undecided = [cell for cell in signature.cells if cell.verdict == "undecided" and cell.seeds and not cell.note]
+    needed = [cell.seeds_to_decide for cell in undecided]
+    if undecided and all(needed):
+        yield f"about {max(n for n in needed if n)} seeds in a cell would decide it: raise --seeds"
+    elif undecided:
+        yield "no number of seeds would decide it: it lies at the edge of the tolerance"
 
 
 def _where(cell: CellResult) -> str:
