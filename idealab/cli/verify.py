@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,9 +16,43 @@ from idealab.cli.progress import watching
 from idealab.errors import IdealabError, NothingMatchedError, UsageError
 
 if TYPE_CHECKING:
+    from idealab.cli.progress import Watcher
+    from idealab.finding import Scope
     from idealab.verification import Verification
 
+T = TypeVar("T")
+
 _LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
+
+
+class _Knob(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (generic since click 8.5)
+    """``name``, or ``name=from..to`` with the most favourable value first, as the name and the span or None."""
+
+    name = "knob[=from..to]"
+
+    def convert(
+        self,
+        value: str | tuple[str, tuple[float, float] | None],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, tuple[float, float] | None]:
+        """Return the name and the span."""
+        if isinstance(value, tuple):  # click converts what is converted already, too
+            return value
+        name, equals, text = (part.strip() for part in value.partition("="))
+        first, dots, last = text.partition("..")
+        if not name or bool(equals) != bool(dots):
+            self.fail(f"{value!r} must be a knob, or a knob and how far to look, such as eta=0.1..10", param, ctx)
+        return name, (self._number(first, param, ctx), self._number(last, param, ctx)) if dots else None
+
+    def _number(self, text: str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            self.fail(f"{text.strip()!r} is not a finite number; write from..to, such as 0.1..10", param, ctx)
+        return number
 
 
 @click.command("verify", short_help="Derive, simulate, judge, record.")
@@ -38,6 +73,7 @@ _LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
     "--set", "settings", multiple=True, type=Setting(), help="Hold a knob at a value, as eta=0.1; repeatable."
 )
 @click.option("--quick", is_flag=True, help="Idealized experiments only, with at most 16 seeds a cell.")
+@click.option("--find-scope", type=_Knob(), help="Search how far along a knob it holds instead: KNOB or KNOB=FROM..TO.")
 @click.option(
     "--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Source of all randomness."
 )
@@ -54,18 +90,22 @@ def command(
     junit_xml: Path | None,
     no_record: bool,
     levels: Sequence[str],
+    find_scope: tuple[str, tuple[float, float] | None] | None,
     **options: Any,
 ) -> ExitCode:
     """Derive what an idea predicts, simulate, judge, and record the verdict.
 
     Exit codes: 0 supported (all ideas asked for), 1 refuted, 2 usage, 3 internal error, 4 inconclusive or partial,
-    5 nothing matched, 130 interrupted.
+    5 nothing matched, 130 interrupted. With --find-scope: 0 something was found, 4 not.
     """
     names = _asked(ideas, every)
     options["settings"] = _unambiguous(options["settings"])
     options["levels"] = tuple(_LEVELS[level] for level in levels)
     if junit_xml is not None and not junit_xml.absolute().parent.is_dir():
         raise UsageError(f"--junit-xml={str(junit_xml)!r}: there is no folder {str(junit_xml.parent)!r}; make it first")
+    if find_scope is not None:
+        _check_search(names, every, junit_xml, options)
+        return _search(names[0], *find_scope, {**options, "record": not no_record}, as_json)
     results: list[Verification] = []
     codes: list[ExitCode] = []
     for name in names:
@@ -113,18 +153,66 @@ def _unambiguous(settings: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
 
 def _verify(name: str, options: Mapping[str, Any]) -> tuple[Verification, str]:
     """Run the pipeline under a progress bar; returns the verification and how its declaration sums itself up."""
+
+    def run(progress: Watcher) -> tuple[Verification, str]:
+        from idealab.verify import verify
+
+        return verify(name, progress=progress, **options), progress.summary
+
+    return _watched(name, options["record"], run)
+
+
+def _watched(name: str, record: bool, run: Callable[[Watcher], T]) -> T:
+    """Run under a progress bar; Ctrl-C ends it with a word on what is kept."""
     with watching(name) as progress:
         try:
-            from idealab.verify import verify
-
-            return verify(name, progress=progress, **options), progress.summary
+            return run(progress)
         except KeyboardInterrupt:
             pass
-    if not options["record"]:
+    if not record:
         say("interrupted; nothing was recorded")
     else:
         say("interrupted; every finished block of seeds is in the ledger; run the same command to go on")
     raise _Interrupted
+
+
+def _check_search(names: Sequence[str], every: bool, junit_xml: Path | None, options: Mapping[str, Any]) -> None:
+    if every or len(names) > 1:
+        raise UsageError("--find-scope searches the scope of one idea; name one")
+    if junit_xml is not None:
+        raise UsageError("--find-scope gives no verdict that --junit-xml could report; leave one of the two out")
+    if options["budget"] is not None:
+        raise UsageError("--find-scope has no --budget; limit it with --seeds, --select or --level")
+
+
+def _search(
+    name: str, knob: str, span: tuple[float, float] | None, options: Mapping[str, Any], as_json: bool
+) -> ExitCode:
+    """Search how far along a knob the idea holds, and report it."""
+    quick = options["quick"]
+    asked = {key: options[key] for key in ("select", "settings", "master_seed", "ledger", "record")}
+    asked["levels"] = options["levels"] or (("idealized",) if quick else ())
+    if options["seeds"] is not None:
+        asked["seeds"] = min(options["seeds"], 16) if quick else options["seeds"]
+
+    def run(progress: Watcher) -> Scope:
+        from idealab.scope import find_scope
+
+        return find_scope(name, knob, span=span, progress=progress, **asked)
+
+    try:
+        found = _watched(name, options["record"], run)
+    except _Interrupted:
+        return ExitCode.INTERRUPTED
+    if as_json:
+        from idealab.report.document import document
+
+        write(document({"schema": "idealab/scope/1", **found.to_dict()}))
+    else:
+        from idealab.report.scope import scope
+
+        draw(scope(found, width()))
+    return ExitCode.SUPPORTED if found.found else ExitCode.UNDECIDED
 
 
 def _draw(result: Verification, declared: str, first: bool) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from idealab.cli import main
 from idealab.errors import DeclarationError, LedgerError, NothingMatchedError, UnknownNameError, UsageError
-from idealab.verification import Verification
+from idealab.finding import Finding, Point, Scope
+from idealab.verification import Cost, Verification
 
 Found = Callable[..., Verification]
 
@@ -224,3 +227,134 @@ def test_warnings_go_to_standard_error(pipeline: Any, found: Found, capsys: pyte
     shown = capsys.readouterr()
     assert shown.err == "warning: a record was damaged\n"
     json.loads(shown.out)
+
+
+# --- Searching the scope ----------------------------------------------------------------------------------------------
+
+
+def scope(idea: str, knob: str, verdicts: str = "ppa") -> Scope:
+    """What a search found at 1, 2, 4, ...: present, undecided or absent."""
+    words = {"p": "present", "u": "undecided", "a": "absent"}
+    points = tuple(Point(float(2**k), words[letter], 0.5, 8) for k, letter in enumerate(verdicts))
+    finding = Finding("clock", "nursery", "idealized", True, knob, 1, "eta=0.5", points)
+    return Scope(idea, knob, (finding,), (), len(points), 0, 7, Cost(1.0, 24, 10.0))
+
+
+@pytest.fixture
+def searching(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stands in for `idealab.scope.find_scope`: keeps what it was asked, and answers what a test wants."""
+
+    def find_scope(idea: str, knob: str, *, progress: Any, **options: Any) -> Scope:
+        module.asked.append((idea, knob, options))
+        return module.answer(idea, knob, progress)
+
+    module: Any = ModuleType("idealab.scope")
+    module.asked, module.answer, module.find_scope = [], lambda idea, knob, progress: scope(idea, knob), find_scope
+    monkeypatch.setitem(sys.modules, "idealab.scope", module)
+    return module
+
+
+@pytest.mark.parametrize(("verdicts", "code"), [("ppa", 0), ("pp", 0), ("a", 4), ("u", 4), ("pu", 4), ("ap", 4)])
+def test_the_exit_code_of_a_search_says_whether_it_found_anything(searching: Any, verdicts: str, code: int) -> None:
+    searching.answer = lambda idea, knob, progress: scope(idea, knob, verdicts)
+    assert main(["verify", "toy", "--find-scope", "eta"]) == code
+
+
+def test_the_options_reach_the_search(searching: Any, pipeline: Any, tmp_path: Path) -> None:
+    arguments = (
+        "verify toy --find-scope eta=0.5..-2e1 --seeds 32 --select clock --level real --set n=64 --no-record "
+        f"--master-seed 7 --ledger {tmp_path}"
+    )
+    assert main(arguments.split()) == 0
+    ((idea, knob, options),) = searching.asked
+    assert (idea, knob) == ("toy", "eta")
+    assert options == {
+        "span": (0.5, -20.0),
+        "seeds": 32,
+        "select": ("clock",),
+        "levels": ("real data",),
+        "settings": {"n": 64},
+        "record": False,
+        "master_seed": 7,
+        "ledger": str(tmp_path),
+    }
+    assert pipeline.asked == [], "a search is no verification"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "levels", "seeds"),
+    [
+        ("", (), None),
+        ("--quick", ("idealized",), None),
+        ("--quick --seeds 64", ("idealized",), 16),
+        ("--quick --seeds 8 --level real", ("real data",), 8),
+    ],
+)
+def test_a_quick_search_is_of_idealized_experiments(searching: Any, arguments: str, levels: Any, seeds: Any) -> None:
+    assert main(["verify", "toy", "--find-scope", "eta", *arguments.split()]) == 0
+    ((_, _, options),) = searching.asked
+    assert (options["span"], options["levels"], options.get("seeds")) == (None, levels, seeds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("toy other --find-scope eta", "--find-scope searches the scope of one idea; name one"),
+        ("--all --find-scope eta", "--find-scope searches the scope of one idea; name one"),
+        ("--find-scope eta", "name an idea, or give --all; known: toy, other"),
+        (
+            "toy --find-scope eta --junit-xml x.xml",
+            "--find-scope gives no verdict that --junit-xml could report; leave",
+        ),
+        (
+            "toy --find-scope eta --budget 9s",
+            "--find-scope has no --budget; limit it with --seeds, --select or --level",
+        ),
+        ("toy --find-scope =1..2", "'=1..2' must be a knob, or a knob and how far to look, such as eta=0.1..10"),
+        ("toy --find-scope eta=3", "'eta=3' must be a knob, or a knob and how far to look"),
+        ("toy --find-scope eta=", "'eta=' must be a knob, or a knob and how far to look"),
+        ("toy --find-scope 1..3", "no such knob: '1..3'"),
+        ("toy --find-scope eta=1..", "'' is not a finite number; write from..to, such as 0.1..10"),
+        ("toy --find-scope eta=one..2", "'one' is not a finite number; write from..to"),
+        ("toy --find-scope eta=1..inf", "'inf' is not a finite number; write from..to"),
+        ("toy --find-scope eta=1..2..3", "'2..3' is not a finite number; write from..to"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_refused_in_one_line(
+    searching: Any, capsys: pytest.CaptureFixture[str], arguments: str, words: str
+) -> None:
+    def refuse(idea: str, knob: str, progress: Any) -> Scope:
+        raise UsageError(f"no such knob: {knob!r}")
+
+    searching.answer = refuse
+    assert main(["verify", *arguments.split()]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)
+    assert words in shown.err
+
+
+def test_the_document_of_a_search_is_one_and_nothing_else(searching: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "toy", "--find-scope", "eta", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["idea"], document["knob"]) == ("idealab/scope/1", "toy", "eta")
+    assert document["findings"][0]["proposal"] == scope("toy", "eta").findings[0].proposal
+
+
+def test_what_a_search_found_is_drawn(searching: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "toy", "--find-scope", "eta"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out.splitlines()[0] == "toy   how far along eta it holds"
+    assert 'scope "eta <= 2"' in shown.out
+
+
+def test_an_interrupted_search_says_what_is_kept(searching: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(idea: str, knob: str, progress: Any) -> Scope:
+        progress.step("nursery: eta=1")
+        raise KeyboardInterrupt
+
+    searching.answer = answer
+    assert main(["verify", "toy", "--find-scope", "eta"]) == 130
+    shown = capsys.readouterr()
+    line = "interrupted; every finished block of seeds is in the ledger; run the same command to go on\n"
+    assert (shown.out, shown.err) == ("", line)
