@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -37,7 +39,7 @@ class Curve:
     lost
         Where a seed gave no finite number, so that nothing can be held against the theory; the same shape.
     epsilon
-        Machine epsilon of the run.
+        Machine epsilon of the run: 2^-52 in float64, 2^-23 in float32.
     """
 
     along: str
@@ -52,8 +54,22 @@ class Curve:
 
     @property
     def log_axis(self) -> Floats:
-        """Logarithm of where the points lie, shape (k,)."""
-        return self.axis if self.along.startswith("log_") else np.log(np.abs(self.axis))
+        """Logarithm of where the points lie, shape (k,).
+
+        Raises
+        ------
+        DeclarationError
+            If a point has none.
+        """
+        if self.along.startswith("log_"):
+            return self.axis
+        if not (self.axis > 0).all():
+            values = ", ".join(f"{value:g}" for value in self.axis)
+            raise DeclarationError(
+                f"a power law along {self.along!r} takes logarithms of its values, got {values}; they must be above "
+                "zero: leave the others out"
+            )
+        return np.log(self.axis)
 
 
 class Criterion(Protocol):
@@ -84,19 +100,56 @@ class Criterion(Protocol):
 
 
 def not_negative(what: str, **values: Any) -> None:
-    """Raise `DeclarationError` if a value that is a number is negative or not finite."""
+    """Raise `DeclarationError` if a value is negative or not finite, or neither a number nor an expression."""
     for name, value in values.items():
-        if isinstance(value, (int, float)) and not 0 <= value < float("inf"):
+        number = _number(what, name, value)
+        if number is not None and not 0 <= number < float("inf"):
             raise DeclarationError(f"{what}: a tolerance must be finite and not negative, got {name}={value!r}")
 
 
-def above_zero(what: str, **values: Any) -> None:
+def above_zero(what: str, advice: str = "state the finite-size bias you allow for", **values: Any) -> None:
     """Raise `DeclarationError` if no value is above zero, as far as they are numbers."""
     not_negative(what, **values)
-    if all(isinstance(value, (int, float)) and value == 0 for value in values.values()):
+    if all(_number(what, name, value) == 0 for name, value in values.items()):
         given = " and ".join(f"{name}=0" for name in values)
+        raise DeclarationError(f"{what} needs a tolerance above zero, got {given}: {advice}")
+
+
+def finite(what: str, **values: Any) -> None:
+    """Raise `DeclarationError` if a value that is a number is not finite."""
+    for name, value in values.items():
+        number = _number(what, name, value)
+        if number is not None and not abs(number) < float("inf"):
+            raise DeclarationError(f"{what}: {name}={value!r} must be a finite number, or an expression for one")
+
+
+def _number(what: str, name: str, value: Any) -> float | None:
+    """The value as a number; None for an expression, which has none before its symbols do."""
+    if isinstance(value, Real):
+        return float(value)
+    if not hasattr(value, "free_symbols"):
+        raise DeclarationError(f"{what}: {name}={value!r} must be a number, or a Sympy expression of one")
+    return float(value) if value.is_number and value.is_extended_real is not False else None
+
+
+def plain(what: str, **values: Any) -> None:
+    """Raise `DeclarationError` if a value is no number, where an expression will not do."""
+    for name, value in values.items():
+        if not isinstance(value, Real):
+            raise DeclarationError(f"{what}: {name}={value!r} must be a number")
+
+
+def one_of(what: str, name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Raise `DeclarationError` if a choice is none of those there are."""
+    if value not in allowed:
+        raise DeclarationError(f"{what}: {name}={value!r} must be {' or '.join(map(repr, allowed))}")
+
+
+def axis_named(what: str, along: Any) -> None:
+    """Raise `DeclarationError` if the axis of a criterion has no name."""
+    if not isinstance(along, str) or not along:
         raise DeclarationError(
-            f"{what} needs a tolerance above zero, got {given}: state the finite-size bias you allow for"
+            f"{what}: along={along!r} must name the axis: the argument of the checkpoints ('log_t'), or a knob"
         )
 
 
@@ -110,7 +163,8 @@ def unit_deviations(measured: Floats, predicted: Floats, tolerances: Floats, los
 
 
 def _flat(values: Any, seeds: int) -> Floats:
-    return np.moveaxis(values, 1, 0).reshape(seeds, values.size // seeds)
+    """Shape (k, s, ...) to (s, all the rest)."""
+    return np.moveaxis(values, 1, 0).reshape(seeds, values.shape[0] * math.prod(values.shape[2:]))
 
 
 def _worst(curve: Curve, tolerances: Floats, points: Iterable[int]) -> tuple[Floats, Floats, Floats, Floats]:
@@ -139,19 +193,28 @@ class Equals:
     component counts. A curve is present when every cell is (intersection-union, Berger 1982: no correction needed).
 
     Seeds to decide a cell: ``((1.645 + z) rho/(1 - |E x|))^2 + 1.5`` with rho the standard deviation of x and z the
-    normal quantile of the power.
+    normal quantile of the power (`idealab.judge.planning.seeds_for`). Seeds to see with the pooled amplitude that the
+    theory is off by a constant: `idealab.judge.planning.seeds_to_see`.
 
     Parameters
     ----------
     rtol, atol
         Relative and absolute tolerance: numbers, or Sympy expressions over the prediction's symbols where the
-        finite-size bias that they allow for depends on the instance. ``atol`` is in the units of the observable.
+        finite-size bias that they allow for depends on the instance. ``atol`` is in the units of the observable, and
+        has to be above zero where the prediction can be zero.
     estimand
         What over seeds has to agree. The median is for observables that single seeds throw far off; it takes at least
         seven seeds.
     pooled
-        Relative tolerance of one more cell for each curve, the amplitude over all its points: ``sum_k w_k (y/f - 1)``,
-        weights ``1/CV^2`` from the first four seeds, none above 0.4. It sees a constant error that no point alone sees.
+        Relative tolerance of one more cell for each curve, the amplitude over all its points: ``sum_k w_k y/f``
+        against one. Its weights are ``1/(CV^2 + median CV^2/2)`` from the first four seeds, none above 0.4. It sees a
+        constant error that no point alone sees.
+
+    Raises
+    ------
+    DeclarationError
+        If no tolerance is above zero, or one is no size; and once there are seeds, if the prediction is zero where the
+        tolerance is only relative, or a pooled amplitude is asked of vectors.
     """
 
     rtol: float | sp.Expr = 0.0
@@ -163,9 +226,9 @@ class Equals:
 
     def __post_init__(self) -> None:
         above_zero("Equals", rtol=self.rtol, atol=self.atol)
+        plain("Equals", pooled=self.pooled)
         not_negative("Equals", pooled=self.pooled)
-        if self.estimand not in ("mean", "median"):
-            raise DeclarationError(f"estimand={self.estimand!r} must be 'mean' or 'median'")
+        one_of("Equals", "estimand", self.estimand, ("mean", "median"))
 
     @property
     def formulas(self) -> Formulas:
@@ -179,16 +242,20 @@ class Equals:
     def cells(self, curve: Curve) -> list[Cell]:
         """One cell for each point, and one for the amplitude."""
         tolerances = curve.formulas["atol"] + curve.formulas["rtol"] * np.abs(curve.own)
+        _not_nothing("Equals", curve, (tolerances == 0) & (curve.own == 0), "give atol as well")
         points = range(len(curve.labels))
         cells = [Cell(*_worst(curve, tolerances, [k]), curve.labels[k], self.estimand) for k in points]
         return [*cells, self._amplitude(curve)] if self.pooled and len(points) > 1 else cells
 
     def _amplitude(self, curve: Curve) -> Cell:
         scalar("Equals with a pooled amplitude", curve)
+        _not_nothing("Equals with a pooled amplitude", curve, curve.own == 0, "leave pooled out")
         with np.errstate(all="ignore"):
             ratios = curve.measured / curve.predicted
-            spread = np.std(ratios[:, :4], axis=1, ddof=1) if ratios.shape[1] > 1 else np.ones(len(ratios))
-            weights = _capped(1 / np.maximum(spread, 1e-9 * np.max(spread) + 1e-300) ** 2, 0.4)
+            variance = np.var(ratios[:, :4], axis=1, ddof=1) if ratios.shape[1] > 1 else np.ones(len(ratios))
+            # Four seeds know a variance badly: without the median's share, chance would choose among equal points.
+            variance = variance + np.median(variance) / 2
+            weights = capped(1 / np.maximum(variance, 1e-18 * np.max(variance) + 1e-300), 0.4)
             amplitude = np.sum(weights[:, None] * ratios, axis=0)
         own = np.ones_like(amplitude)
         undefined = ~np.isfinite(curve.predicted).all(axis=0) | (curve.predicted == 0).any(axis=0)
@@ -203,8 +270,8 @@ class Equals:
         return ("median " if self.estimand == "median" else "") + "equals within " + " plus ".join(parts) + pooled
 
 
-def _capped(weights: Floats, cap: float) -> Floats:
-    """Weights that sum to one, none above the cap (or above an equal share, where that is larger)."""
+def capped(weights: Floats, cap: float) -> Floats:
+    """Weights in these proportions that sum to one; none above the cap, or an equal share if that is larger."""
     weights = np.where(np.isfinite(weights), weights, 0.0)
     weights = weights / np.sum(weights) if np.sum(weights) > 0 else np.full(len(weights), 1 / len(weights))
     cap = max(cap, 1 / len(weights))
@@ -226,14 +293,22 @@ class Identity:
 
     One cell for a curve: the largest ``|y - f|`` over its points and components, in units of
     ``ulps * eps * max(|f|, scale)`` with eps the machine epsilon of the run (Higham 2002, section 2.2). A single seed
-    beyond the bound refutes it; seven within it are needed to call it present. Seeds to decide: seven.
+    beyond the bound refutes it; seven within it are needed to call it present, for then the median seed is within it
+    with evidence of 32 to 1 (`idealab.judge.evidence.log_evidence_majority`). Seeds to decide: seven.
 
     Parameters
     ----------
     ulps
         The bound, in units of machine epsilon: about the number of operations that round.
     scale
-        Size of the terms that cancel, where that is larger than ``|f|``: a number or an expression.
+        Size of the terms that cancel, where that is larger than ``|f|``, in the units of the observable: a number or
+        an expression. Without one, zero equals nothing but zero.
+
+    Raises
+    ------
+    DeclarationError
+        If ``ulps`` is not above zero, or ``scale`` is negative; and once there are seeds, if the prediction is zero, no
+        scale is given, and the measured value is not zero too.
     """
 
     ulps: float
@@ -242,7 +317,8 @@ class Identity:
     points: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
-        above_zero("Identity", ulps=self.ulps)
+        plain("Identity", ulps=self.ulps)
+        above_zero("Identity", "count the operations that round", ulps=self.ulps)
         not_negative("Identity", scale=self.scale)
 
     @property
@@ -260,6 +336,7 @@ class Identity:
         tolerances = curve.formulas["ulps"] * curve.epsilon * scale
         # Zero equals zero to any number of digits.
         tolerances = np.where((tolerances == 0) & (curve.measured == curve.predicted), 1e-300, tolerances)
+        _not_nothing("Identity", curve, (tolerances == 0) & (curve.own == 0), "give the scale of the terms that cancel")
         label = "every step" if len(curve.labels) > 1 else "".join(curve.labels)
         return [Cell(*_worst(curve, tolerances, range(len(curve.labels))), label, "every")]
 
@@ -271,4 +348,30 @@ class Identity:
 def scalar(what: str, curve: Curve) -> None:
     """Raise `DeclarationError` if more than one number was reported at a point."""
     if curve.measured.ndim != 2:
-        raise DeclarationError(f"{what} takes one number at a point, but a vector was reported; report one number")
+        raise DeclarationError(
+            f"{what} takes one number at a point, but one of shape {curve.measured.shape[2:]} was reported; report one "
+            "number, or claim it with Equals"
+        )
+
+
+def constant(what: str, curve: Curve) -> None:
+    """Raise `DeclarationError` if what the theory predicts, one number for a curve, is not one along it."""
+    with np.errstate(all="ignore"):
+        varies = np.ptp(curve.own, axis=0) > 1e-9 * np.max(np.abs(curve.own), axis=0)
+    if varies.any():
+        seed = int(np.argmax(varies))
+        raise DeclarationError(
+            f"{what} predicts one number for the whole curve, but it goes from {curve.own[0, seed]:.6g} to "
+            f"{curve.own[-1, seed]:.6g} along {curve.along!r}; predict the exponent, not the values"
+        )
+
+
+def _not_nothing(what: str, curve: Curve, nothing: np.ndarray[Any, np.dtype[np.bool_]], advice: str) -> None:
+    """Raise `DeclarationError` where a prediction of zero leaves nothing to measure a deviation by."""
+    found = (nothing & ~curve.lost).any(axis=tuple(range(1, nothing.ndim)))
+    if found.any():
+        where = curve.labels[int(np.argmax(found))]
+        raise DeclarationError(
+            f"{what}: the prediction is zero{f' at {where}' if where else ''}, and nothing is within a tolerance that "
+            f"is relative to it; {advice}"
+        )
