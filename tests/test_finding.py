@@ -116,10 +116,10 @@ def test_several_signatures_hold_together_where_each_was_seen_to(seen, claim):
 
 def test_together_is_by_experiment_and_rests_on_primary_signatures():
     findings = [finding("ppaa"), finding("paaa", primary=False), finding("pppa", signature="curve")]
-    elsewhere = [finding("pppa", experiment="slope", outward=-1), finding("pppp", experiment="slope", outward=-1)]
+    elsewhere = [finding(seen, experiment="slope", outward=-1) for seen in ("pppa", "ppaa", "pppp")]
     assert {name: f.scope for name, f in scope(*findings, *elsewhere).together.items()} == {
         "bench": "a <= 2",
-        "slope": "a >= 2",
+        "slope": "a >= 3",
     }
 
 

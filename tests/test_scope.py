@@ -102,9 +102,9 @@ def test_without_a_break_the_search_ends(search):
     assert found.findings[0].status == "holds everywhere looked"
 
 
-def test_steps_are_the_most_values_that_are_tried(search):
-    found = search(defect="breaks", steps=7)
-    assert found.tried <= 7
+def test_steps_are_the_most_values_that_are_tried(search, toy):
+    found = search(experiments=(toy.experiment("breaks", knob=(1.0, 100.0)),), steps=5)
+    assert found.tried == 5
     assert found.findings[0].last.value <= 3 < found.findings[0].first.value
 
 
