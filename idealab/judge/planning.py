@@ -35,8 +35,8 @@ _ALPHA = 0.05
 _HORIZON = 10**6
 
 
-def seeds_for(spread: float, distance: float = TYPICAL, power: float = POWER) -> int:
-    """Seeds of an equivalence test that finds a cell present: ``max(4, ceil(((z_0.95 + z) rho/(1 - |d|))^2 + 1.5))``.
+def seeds_for(spread: float, distance: float = TYPICAL, power: float = POWER, alpha: float = _ALPHA) -> int:
+    """Seeds of a test that finds a cell present: ``max(4, ceil(((z_(1 - alpha) + z) rho/(1 - |d|))^2 + 1.5))``.
 
     The normal approximation to the power of two one-sided t tests (Schuirmann 1987) of which one is near its edge; for
     d near zero both are, and the power is ``2 power - 1``. The sequential rule of `judge_cells` needs as many in the
@@ -51,6 +51,8 @@ def seeds_for(spread: float, distance: float = TYPICAL, power: float = POWER) ->
         Expected deviation in tolerances, d; beyond one it is the distance from the edge that counts.
     power
         Probability of a decision, between 0 and 1; z is its normal quantile.
+    alpha
+        Probability of a false one at the edge, in this cell: for *absent* that of any false one, over twice the cells.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def seeds_for(spread: float, distance: float = TYPICAL, power: float = POWER) ->
         A million where it would be more, or where the spread is not known.
     """
     room = max(abs(1 - abs(distance)), 1e-9)
-    wanted = ((ndtri(1 - _ALPHA) + ndtri(power)) * spread / room) ** 2 + 1.5
+    wanted = ((ndtri(1 - alpha) + ndtri(power)) * spread / room) ** 2 + 1.5
     return max(4, math.ceil(min(wanted, _HORIZON))) if math.isfinite(wanted) else _HORIZON
 
 
@@ -109,8 +111,13 @@ def spread_of(cell: Cell) -> float:
     return float(np.std(kept, ddof=1))
 
 
-def seeds_planned(cell: Cell) -> tuple[int, int, int]:
+def seeds_planned(cell: Cell, cells: int = 1) -> tuple[int, int, int]:
     """Seeds that a cell will take, from a pilot, and an 80 % interval for them.
+
+    Parameters
+    ----------
+    cells
+        How many cells are judged in all, as in `Rules`: it counts where the pilot lies far outside.
 
     Returns
     -------
@@ -125,19 +132,24 @@ def seeds_planned(cell: Cell) -> tuple[int, int, int]:
     fewest = FEWEST[cell.estimand]
     if cell.estimand == "every":
         return fewest, fewest, fewest
-    spread, degrees, distance = spread_of(cell), max(len(_kept(cell)) - 1, 1), _distance(cell)
+    spread, degrees = spread_of(cell), max(len(_kept(cell)) - 1, 1)
     factors = [math.sqrt(degrees / chdtri(degrees, tail)) for tail in (0.8, 0.1, 0.9)]
-    planned, low, high = (max(fewest, seeds_for(spread * factor, distance)) for factor in factors)
+    planned, low, high = (max(fewest, _seeds_of(cell, spread * factor, cells)) for factor in factors)
     return planned, low, high
 
 
-def fixed_design(cell: Cell) -> int:
+def fixed_design(cell: Cell, cells: int = 1) -> int:
     """Seeds that a design fixed beforehand takes for the same power, had it known the spread that was then seen."""
     if isinstance(cell, RefinedCell):
         return 1
     if cell.estimand == "every":
         return FEWEST["every"]
-    return max(FEWEST[cell.estimand], seeds_for(spread_of(cell), _distance(cell)))
+    return max(FEWEST[cell.estimand], _seeds_of(cell, spread_of(cell), cells))
+
+
+def _seeds_of(cell: Cell, spread: float, cells: int) -> int:
+    distance = _distance(cell)
+    return seeds_for(spread, distance, alpha=_ALPHA if distance <= 1 else _ALPHA / (2 * cells))
 
 
 def _distance(cell: Cell) -> float:
@@ -150,7 +162,8 @@ def _distance(cell: Cell) -> float:
     if cell.one_sided:
         # The tolerance of a claim about a direction is no size that deviations would have. By chance the pilot may lie
         # on the edge, which is no reason to plan for ever.
-        return 1 - min(max(abs(1 - centre), error), 1.0)
+        room = min(max(abs(1 - centre), error), 1.0)
+        return 1 + room if centre > 1 + 2 * error else 1 - room
     return abs(centre) if abs(centre) > 1 + max(TYPICAL, 2 * error) else TYPICAL
 
 

@@ -96,6 +96,16 @@ def test_the_inflation_is_a_quantile_of_chi_squared():
     assert math.sqrt(3 / chdtri(3, 0.8)) == pytest.approx(INFLATION, abs=0.005)
 
 
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_what_is_refuted_among_many_cells_takes_about_as_many_seeds_as_planned(one_sided):
+    cells = [unit_cell(_draw(2.0, 1.0, 256, seed), one_sided=one_sided) for seed in range(60)]
+    decisions = judge_cells(cells, Rules(256, 20))
+    assert {decision.verdict for decision in decisions} == {"absent"}
+    taken = np.median([decision.seeds for decision in decisions])
+    assert 0.5 <= np.median([fixed_design(cell, 20) for cell in cells]) / taken <= 1.5
+    assert fixed_design(cells[0], 200) > fixed_design(cells[0], 20) > fixed_design(cells[0])
+
+
 def test_a_pilot_far_outside_plans_for_the_distance_that_it_sees():
     assert seeds_planned(unit_cell(_draw(9.0, 2.0, 4)))[0] < seeds_planned(unit_cell(_draw(0.0, 2.0, 4)))[0]
     by_chance = unit_cell(np.array([4.0, -2.5, 3.0, 2.5]))
