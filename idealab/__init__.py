@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     )
     from idealab.judge.criteria import Equals as Equals, Identity as Identity
     from idealab.judge.shapes import Rate as Rate, Slope as Slope, Threshold as Threshold, Trend as Trend
+    from idealab.plan import plan as plan
     from idealab.registry import ideas as ideas, load as load
+    from idealab.scope import find_scope as find_scope
     from idealab.symbolic.derivation import Derivation as Derivation
     from idealab.symbolic.prediction import Prediction as Prediction
     from idealab.verification import Verification as Verification
@@ -85,8 +87,10 @@ else:
         "UnknownNameError": "idealab.errors",
         "UsageError": "idealab.errors",
         "Verification": "idealab.verification",
+        "find_scope": "idealab.scope",
         "ideas": "idealab.registry",
         "load": "idealab.registry",
+        "plan": "idealab.plan",
         "verify": "idealab.verify",
     }
     __all__ = [*_HOME, "__version__"]

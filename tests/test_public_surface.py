@@ -42,8 +42,10 @@ PUBLIC = {
     "UsageError",
     "Verification",
     "__version__",
+    "find_scope",
     "ideas",
     "load",
+    "plan",
     "verify",
 }
 

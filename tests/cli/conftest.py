@@ -35,7 +35,7 @@ def verification(idea: str = "toy", verdict: Any = "supported") -> Verification:
         (),
         cost,
         {},
-        "9ab41c77" + "0" * 56,
+        record="9ab41c77" + "0" * 56,
     )
 
 
