@@ -112,6 +112,26 @@ def _check_numbers(seeds: int | None, master_seed: int) -> None:
         raise UsageError(f"master_seed={master_seed} must be a whole number from 0 to 2^32 - 1")
 
 
+def at_levels(experiments: Sequence[Experiment], levels: Sequence[str]) -> list[Experiment]:
+    """The experiments at these levels, all of them without any.
+
+    Raises
+    ------
+    UnknownNameError
+        If a level does not exist.
+    NothingMatchedError
+        If no experiment is left.
+    """
+    for level in levels:
+        if level not in LEVELS:
+            raise UnknownNameError("level", level, LEVELS)
+    wanted = [experiment for experiment in experiments if not levels or experiment.level in levels]
+    if not wanted:
+        there = ", ".join(dict.fromkeys(e.level for e in experiments)) or "none"
+        raise NothingMatchedError(f"no experiment at level {' or '.join(levels)}; there are experiments at: {there}")
+    return wanted
+
+
 def _narrow(
     experiments: Sequence[Experiment],
     levels: Sequence[str],
@@ -120,15 +140,9 @@ def _narrow(
     quick: bool,
 ) -> tuple[Experiment, ...]:
     """The experiments that were asked for, with the settings and caps that were asked for."""
-    for level in levels:
-        if level not in LEVELS:
-            raise UnknownNameError("level", level, LEVELS)
-    wanted = [e for e in experiments if not levels or e.level in levels]
+    wanted = at_levels(experiments, levels)
     if quick:
         wanted = [replace(e, max_seeds=min(QUICK_SEEDS, e.max_seeds)) for e in wanted]
-    if not wanted:
-        there = ", ".join(dict.fromkeys(e.level for e in experiments)) or "none"
-        raise NothingMatchedError(f"no experiment at level {' or '.join(levels)}; there are experiments at: {there}")
     known = {name: value for e in wanted for c in e.conditions for name, value in c.settings.items()}
     knobs = {name for e in wanted for name in e.ranges}
     for name in settings:

@@ -18,11 +18,11 @@ from pathlib import Path
 from idealab import registry
 from idealab.comparison import checkpoints_of
 from idealab.errors import NothingMatchedError, UnknownNameError, UsageError
-from idealab.experiment import LEVELS, Experiment, Setting, show_setting
+from idealab.experiment import Experiment, Setting, show_setting
 from idealab.finding import Scope
 from idealab.idea import Idea, Named
 from idealab.ledger.store import Ledger
-from idealab.request import DEFAULT_LEVELS
+from idealab.request import DEFAULT_LEVELS, at_levels
 from idealab.run import Progress, Silence
 from idealab.search import Pipeline, Search, Span, values_of
 
@@ -94,7 +94,7 @@ def find_scope(
     theory = registry.load(idea) if isinstance(idea, str) else idea
     chosen = registry.load_experiments(theory.name) if experiments is None else tuple(experiments)
     registry.pair(theory, tuple(chosen))
-    chosen = _at_levels(chosen, levels or (DEFAULT_LEVELS if experiments is None else ()))
+    chosen = at_levels(chosen, levels or (DEFAULT_LEVELS if experiments is None else ()))
     _check_settings(chosen, knob, settings)
     store = None
     if record:
@@ -122,17 +122,6 @@ def _check(knob: str, span: Span | None, settings: Mapping[str, Setting], steps:
     for name, value, least in (("steps", steps, 2), ("master_seed", master_seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{name}={value!r} must be a whole number from {least} to 2^32 - 1")
-
-
-def _at_levels(experiments: Sequence[Experiment], levels: Sequence[str]) -> list[Experiment]:
-    for level in levels:
-        if level not in LEVELS:
-            raise UnknownNameError("level", level, LEVELS)
-    wanted = [experiment for experiment in experiments if not levels or experiment.level in levels]
-    if not wanted:
-        there = ", ".join(dict.fromkeys(e.level for e in experiments)) or "none"
-        raise NothingMatchedError(f"no experiment at level {' or '.join(levels)}; there are experiments at: {there}")
-    return wanted
 
 
 def _check_settings(experiments: Sequence[Experiment], knob: str, settings: Mapping[str, Setting]) -> None:
