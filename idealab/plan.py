@@ -14,11 +14,11 @@ from idealab.assessment import Assessment
 from idealab.errors import UsageError
 from idealab.experiment import Experiment, Setting
 from idealab.idea import Idea
-from idealab.judge.planning import next_cap, reachable, spread_of
+from idealab.judge.planning import next_cap
 from idealab.ledger.store import Ledger
-from idealab.planning import TaskPlan, plan_tasks, workers
+from idealab.planning import TaskPlan, plan_tasks, reached, warm_batches, workers
 from idealab.request import Inquiry, Request, inquire
-from idealab.run import Progress, Silence, Task
+from idealab.run import Progress, Silence
 
 SCHEMA = "idealab/plan/1"
 
@@ -138,14 +138,16 @@ def _pilot(inquiry: Inquiry, watcher: Progress) -> None:
         inquiry.runner.find(task)
     watcher.planned(len(inquiry.tasks))
     inquiry.runner.extend(inquiry.tasks, None)
-    unknown = [task for task in inquiry.tasks if not _timed(task, inquiry.tasks) and task.seeds < task.experiment.cap]
-    first = list({id(task.experiment): task for task in unknown}.values())
+    unknown = [
+        task
+        for task in inquiry.tasks
+        if not warm_batches(task, inquiry.tasks) and task.seeds < task.experiment.cap and task.seeds not in task.stored
+    ]
+    first = list({id(task.experiment): task for task in reversed(unknown)}.values())
     watcher.planned(len(inquiry.tasks) + len(first))
     inquiry.runner.extend(first, None)
-
-
-def _timed(task: Task, tasks: Sequence[Task]) -> bool:
-    return any(batch.warm for other in tasks if other.experiment is task.experiment for batch in other.batches)
+    while stored := [task for task in inquiry.assessment.undecided() if task.seeds in task.stored]:
+        inquiry.runner.extend(stored, None)  # an earlier run has left more than a pilot
 
 
 def _condition(plan: TaskPlan) -> ConditionPlan:
@@ -178,14 +180,7 @@ def _reach(assessment: Assessment, plans: Sequence[TaskPlan], share: float) -> l
     seeds = {p.task: p.task.seeds + share * max(0, min(p.seeds, p.cap) - p.task.seeds) for p in plans}
     found: list[Reach] = []
     for question in assessment.questions:
-        if question.assumption is not None:
-            continue
-        factors = [
-            reachable(spread_of(place.cell), int(min(seeds[task] for task in place.tasks)))
-            for place in assessment.places(question)
-            if not place.cell.held
-        ]
-        widest = max(factors, default=0.0)
+        widest = reached(assessment, question, seeds) if question.assumption is None else 0.0
         if widest > 1:
             found.append(Reach(question.signature.name, question.experiment.name, widest))
     return found

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from idealab.assessment import Assessment
-from idealab.judge.planning import reachable, seeds_planned, spread_of
-from idealab.run import Task
+import jax
+
+from idealab.assessment import Assessment, Question
+from idealab.judge.planning import FEWEST, seeds_planned
+from idealab.run import Batch, Task
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class TaskPlan:
     """What one condition will take.
 
     ``seeds`` are those planned in all, ``low`` and ``high`` an 80 % interval; ``seconds`` are of computing for one
-    block on one worker, ``evaluations`` gradient evaluations a seed.
+    block on one worker, and ``timed`` says whether they are without the time to compile; ``evaluations`` are gradient
+    evaluations a seed.
     """
 
     task: Task
@@ -27,6 +30,7 @@ class TaskPlan:
     low: int
     high: int
     seconds: float
+    timed: bool
     evaluations: float
 
     def blocks(self, seeds: int) -> int:
@@ -56,23 +60,22 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
         counts = wanted.get(task, [(0, 0, 0)])
         seeds, low, high = (max(count[k] for count in counts) for k in range(3))
         evaluations = sum(batch.gradient_evaluations for batch in task.batches) / max(task.seeds, 1)
-        plans.append(TaskPlan(task, seeds, low, high, _seconds(task, tasks), evaluations))
+        warm = warm_batches(task, assessment.tasks)
+        # An earlier run has not said which of its batches were compiled for: the quickest was not.
+        seconds = median(b.seconds for b in warm) if warm else min((b.seconds for b in task.batches), default=0.0)
+        plans.append(TaskPlan(task, seeds, low, high, seconds, bool(warm), evaluations))
     return plans
 
 
-def _seconds(task: Task, tasks: Iterable[Task]) -> float:
-    """Seconds of one block: of its own where nothing was compiled, else of another condition of the experiment."""
-    warm = [batch.seconds for batch in task.batches if batch.warm]
-    if not warm:
-        warm = [b.seconds for t in tasks if t.experiment is task.experiment for b in t.batches if b.warm]
-    if not warm:
-        warm = [batch.seconds for batch in task.batches]
-    return median(warm) if warm else 0.0
+def warm_batches(task: Task, tasks: Iterable[Task]) -> list[Batch]:
+    """Batches that tell how long a block takes: a task's own, else those of its experiment's other conditions."""
+    own = [batch for batch in task.batches if batch.warm]
+    return own or [b for other in tasks if other.experiment is task.experiment for b in other.batches if b.warm]
 
 
 def workers() -> int:
-    """Blocks that run side by side."""
-    return min(4, os.cpu_count() or 1)
+    """Blocks that run side by side, as in `idealab.run.Runner.extend`."""
+    return min(4, os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
 
 
 class Budget:
@@ -95,22 +98,25 @@ class Budget:
         self.left |= dict.fromkeys(tasks)
 
     def affordable(self, assessment: Assessment, pending: Sequence[Task]) -> list[Task]:
-        """The leading tasks that can be decided in the time that is left, in the order given; the others are given up.
+        """The tasks that can be decided in the time that is left, the most important first; the others are given up.
 
-        Controls and favourable conditions come first in it. Before the first block nothing is known, and all are tried.
+        Controls come first, then the conditions of the sweeps, the most favourable first. One that takes too long does
+        not keep others from their turn. Before the first block nothing is known, and all are tried.
         """
-        known = [task for task in pending if task.batches]
-        if self.deadline is None or not known:
+        if self.deadline is None or not any(task.batches for task in pending):
             return list(pending)
         room = (self.deadline - time.monotonic()) * workers()
         kept: list[Task] = []
-        for plan in plan_tasks(assessment, pending):
+        for plan in plan_tasks(assessment, sorted(pending, key=_rank)):
             stored = plan.task.seeds in plan.task.stored  # what an earlier run has left costs nothing
-            room -= 0.0 if stored else max(plan.blocks(plan.seeds), 1) * plan.seconds
-            if room < 0 and not stored:
-                self.give_up([plan.task])
-            else:
+            # How long it takes is not known from a block that had to be compiled: it gets one more, if there is time.
+            blocks = max(plan.blocks(plan.seeds), 1) if plan.timed else 0
+            cost = 0.0 if stored else blocks * plan.seconds
+            if stored or cost < room:
                 kept.append(plan.task)
+                room -= cost
+            else:
+                self.give_up([plan.task])
         return kept
 
     def words(self, assessment: Assessment) -> list[str]:
@@ -118,24 +124,39 @@ class Budget:
         open_still = set(assessment.undecided())
         lines: list[str] = []
         for plan in plan_tasks(assessment, [task for task in self.left if task in open_still or not task.batches]):
-            place = f"{plan.task.experiment.name}, {plan.task.label}"
-            if not plan.task.batches:
+            task, place = plan.task, f"{plan.task.experiment.name}, {plan.task.label}"
+            if not task.batches:
                 lines.append(f"given up for the budget: {place}, not begun")
                 continue
-            factor = reached(assessment, plan.task)
-            lines.append(
-                f"given up for the budget: {place}, {plan.blocks(plan.seeds) * plan.task.experiment.block} more seeds; "
-                f"its {plan.task.seeds} would do for {factor:.2g} times the tolerance"
-            )
+            more = max(plan.blocks(plan.seeds), 1) * task.experiment.block
+            factor = max(reached(assessment, question, {task: task.seeds}) for question in assessment.questions)
+            would = f"; its {task.seeds} would do for {factor:.2g} times the tolerance"
+            within = would if 1 < factor < math.inf else ""
+            lines.append(f"given up for the budget: {place}, about {more} more seeds{within}")
         return lines
 
 
-def reached(assessment: Assessment, task: Task, seeds: int | None = None) -> float:
-    """The tolerance, in units of the declared one, at which so many seeds of a task decide all of its cells."""
-    spreads = [
-        spread_of(place.cell)
-        for question in assessment.questions
-        for place in assessment.places(question)
-        if task in place.tasks
-    ]
-    return max((reachable(spread, seeds or task.seeds) for spread in spreads), default=0.0)
+def _rank(task: Task) -> int:
+    """Place in the order in which conditions are worth deciding: controls, then the sweep from the most favourable."""
+    labels = [str(condition) for condition in task.experiment.conditions]
+    return -1 if task.assumption else labels.index(task.place)
+
+
+def reached(assessment: Assessment, question: Question, seeds: Mapping[Task, float]) -> float:
+    """The tolerance, in units of the declared one, at which so many seeds decide what a question leaves undecided.
+
+    `idealab.judge.planning.seeds_for` turned round: ``n - 1.5`` goes with the inverse square of the tolerance.
+
+    Returns
+    -------
+    float
+        Zero if nothing is undecided in these tasks; infinite where they have fewer seeds than decide anything.
+    """
+    widest = 0.0
+    for place, decision in zip(assessment.places(question), assessment.decisions(question), strict=True):
+        known = [seeds[task] for task in place.tasks if task in seeds]
+        if known and decision.verdict == "undecided" and not place.cell.held:
+            enough = min(known) >= FEWEST[place.cell.estimand]
+            planned = seeds_planned(place.cell)[0]
+            widest = max(widest, math.sqrt((planned - 1.5) / (min(known) - 1.5)) if enough else math.inf)
+    return widest

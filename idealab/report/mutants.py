@@ -24,6 +24,11 @@ ALIVE = {
     "unseen": "no condition shows (a fault of the design)",
     "unresolvable": "within the tolerance",
 }
+_TOLD = {
+    "survived": "is not told from",
+    "unseen": "is told by no condition (a fault of the design) from",
+    "unresolvable": "is within its tolerance not told from",
+}
 STYLE = {"killed": "green", "survived": "magenta", "unseen": "bold red", "unresolvable": "dim", "undefined": "dim"}
 
 
@@ -31,13 +36,13 @@ def summary(found: MutationResult) -> str:
     """How many were killed, in one sentence."""
     killed, survived = len(found.having("killed")), len(found.having("survived"))
     apart = [
-        f"{len(found.having(status))} {words}"
-        for status, words in (
-            ("unresolvable", "lie within the tolerance"),
-            ("unseen", "equal the theory on every condition"),
-            ("undefined", "predict no number"),
+        f"{count} {one if count == 1 else many}"
+        for status, one, many in (
+            ("unresolvable", "lies within the tolerance", "lie within the tolerance"),
+            ("unseen", "equals the theory on every condition", "equal the theory on every condition"),
+            ("undefined", "predicts no number", "predict no number"),
         )
-        if found.having(status)
+        if (count := len(found.having(status)))
     ]
     rest = f"; {', '.join(apart)}" if apart else ""
     return f"{killed} of {number.count(killed + survived, 'resolvable mutant')} killed{rest}"
@@ -62,7 +67,7 @@ def _named(status: str, mutants: Sequence[MutantResult], width: int) -> Iterator
         groups.setdefault(mutant.signature, []).append(mutant.words)
     for signature, words in groups.items():
         more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-        line = f"{ALIVE[status]}: {signature} from {'; '.join(words[:_SHOWN])}{more}"
+        line = f"{signature} {_TOLD[status]}: {'; '.join(words[:_SHOWN])}{more}"
         yield from paragraph(line, min(width, _PROSE), first="  ", indent="    ")
 
 

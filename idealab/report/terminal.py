@@ -78,7 +78,7 @@ def verification(result: Verification, width: int, declared: str = "") -> Iterat
         for remark in dict.fromkeys(result.remarks):
             yield from paragraph(remark, min(width, _PROSE), first="note: ")
         for hint in result.hints:
-            yield from paragraph(hint, min(width, _PROSE), first="hint, no result: ")
+            yield from paragraph(hint, min(width, _PROSE), first="hint, no result: ", indent="    ")
     yield Text()
     yield from _conclusion(result, width)
 
