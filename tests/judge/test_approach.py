@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from idealab.errors import DeclarationError
 from idealab.judge.approach import ApproachCell, fitted_exponent, point_weights
 from idealab.judge.cells import OFF_SCALE, Rules, judge_cells
+from idealab.judge.evidence import log_evidence_positive
 from idealab.judge.shapes import Rate
 from tests.judge.specimens import curve, judge
 
@@ -178,6 +179,27 @@ def test_the_contrast_vanishes_on_the_power_it_is_made_for_and_changes_sign_ther
         below, above, *_ = cell.evidence(seeds)
         assert (np.sign(below), np.sign(above)) == found
         np.testing.assert_allclose(cell.measured, true, atol=1e-6)
+
+
+def test_a_statement_has_half_of_the_better_sign_and_the_weaker_of_its_two_pieces():
+    y = _approach(3.0, -1.0, 12)
+    n, d = 12, y - IDEAL
+    w = point_weights(LOGS, d)
+    cell = ApproachCell.of(LOGS, d, np.full(n, -1.0), np.full(n, 0.1), np.zeros(n, bool))
+
+    def pieces(exponent):
+        v = SIZES**exponent
+        # Orthogonal to the power law by projection: what is left of its derivative after regression on itself.
+        left = LOGS * v - v * np.sum(w * LOGS * v**2) / np.sum(w * v**2)
+        return (w * v) @ d, (w * left) @ d
+
+    def log_evidence(x):
+        return log_evidence_positive(np.mean(x), np.sum((x - np.mean(x)) ** 2), len(x))
+
+    size, upper, lower = pieces(-1.0)[0], pieces(-0.9)[1], pieces(-1.1)[1]
+    claims = (-upper, lower, upper, -lower)
+    oracle = [max(min(log_evidence(s * size), log_evidence(s * z)) for s in (1, -1)) - np.log(2) for z in claims]
+    assert cell.evidence(n) == pytest.approx(oracle)
 
 
 def test_what_is_reported_scatters_as_the_fit_does():

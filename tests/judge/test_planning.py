@@ -117,7 +117,7 @@ def test_a_one_sided_claim_plans_with_the_distance_from_its_only_edge():
     steep, gentle = (unit_cell(1 - change + _draw(0, 0.2, 4), one_sided=True) for change in (1.2, 0.1))
     assert seeds_planned(steep)[0] == 4
     assert seeds_planned(gentle)[0] > 10
-    on_the_edge = unit_cell(1 + _draw(0, 0.3, 4), one_sided=True)
+    on_the_edge = unit_cell(np.array([0.7, 1.3, 0.9, 1.1]), one_sided=True)
     assert seeds_planned(on_the_edge)[0] < 200, "a pilot that lies on the edge by chance does not plan for ever"
 
 
@@ -173,6 +173,15 @@ def test_an_undecided_cell_is_decided_after_about_so_many_seeds(mean, spread, st
         ratios.append((foretold or math.inf) / judge_cells([unit_cell(x)], Rules(1024, 20))[0].seeds)
     assert len(ratios) >= 15
     assert 0.5 <= np.median(ratios) <= 2.0
+
+
+def test_what_is_foretold_is_when_seeds_like_these_are_decided():
+    # Eight seeds, repeated: their mean stays, and so does their unbiased standard deviation, to 1 %.
+    x = _draw(0.2, 1.0, 8, seed=3)
+    again = np.mean(x) + np.resize(x - np.mean(x), 1024) * math.sqrt(8 / 7)
+    (decision,) = judge_cells([unit_cell(again)], Rules(1024, 20))
+    foretold = seeds_to_decide(unit_cell(x), 20)
+    assert abs(LOOKS.index(foretold) - LOOKS.index(decision.seeds)) <= 1
 
 
 def test_a_median_and_a_claim_about_every_seed_are_foretold_too():

@@ -157,6 +157,16 @@ def test_the_least_change_is_asked_for():
     assert verdicts(Trend("N", least=0.1), curve(y, 1.0)) == ["present"] * 2
     assert verdicts(Trend("N", least=0.3), curve(y, 1.0)) == ["absent"] * 2
     assert verdicts(Trend("N", least=0.1), curve(y[::-1], -1.0)) == ["present"] * 2
+    assert verdicts(Trend("N", least=0.3), curve(y[::-1], -1.0)) == ["absent"] * 2
+
+
+@pytest.mark.parametrize(("point", "held"), [(0, [False, True]), (1, [False, False]), (2, [True, False])])
+def test_a_seed_that_is_lost_at_one_point_is_lost_to_the_steps_that_meet_there(point, held):
+    y = np.array([1.0, 2.0, 4.0])[:, None] + 0.01 * np.random.default_rng(0).normal(size=(3, 16))
+    y[point, 3] = np.nan
+    decisions = judge(Trend("N"), curve(y, 1.0))
+    assert [decision.verdict == "present" for decision in decisions] == held
+    assert not any(decision.undefined for decision in decisions)
 
 
 def test_the_direction_may_be_the_sign_of_an_expression_that_varies():
