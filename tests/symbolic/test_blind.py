@@ -1,4 +1,4 @@
-"""An experiment that looks at the answer would confirm whatever it is given, and is refused; so is the answer itself."""
+"""An experiment that looks at the answer would confirm whatever it is given, and is refused."""
 
 from __future__ import annotations
 
