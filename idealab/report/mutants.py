@@ -21,7 +21,7 @@ _SHOWN = 6
 
 ALIVE = {
     "survived": "not told apart",
-    "unseen": "no condition shows (a fault of the design)",
+    "unseen": "on no condition told apart",
     "unresolvable": "within the tolerance",
 }
 _TOLD = {
@@ -64,7 +64,9 @@ def _is_power(mutant: MutantResult) -> bool:
 def _named(status: str, mutants: Sequence[MutantResult], width: int) -> Iterator[Text]:
     groups: dict[str, list[str]] = {}
     for mutant in mutants:
-        groups.setdefault(mutant.signature, []).append(mutant.words)
+        # No line ends within a formula, unless it fills one.
+        whole = mutant.words.replace(" ", "\N{NO-BREAK SPACE}") if len(mutant.words) <= 40 else mutant.words
+        groups.setdefault(mutant.signature, []).append(whole)
     for signature, words in groups.items():
         more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
         line = f"{signature} {_TOLD[status]}: {'; '.join(words[:_SHOWN])}{more}"
@@ -107,7 +109,7 @@ def report(result: Verification, width: int, every: bool = False) -> Iterator[Te
     shown = [mutant for mutant in found.mutants if every or mutant.status in ALIVE]
     if shown:
         yield Text()
-        yield from rows(fit(_columns(shown), width, spare=("kind", "where")))
+        yield from rows(fit(_columns(shown), width, spare=("kind", "where", "off, in tolerances")))
     yield Text()
     yield from paragraph(summary(found) + f": score {found.resolvable_score:.3f}.", min(width, _PROSE))
     if found.equivalent:

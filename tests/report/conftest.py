@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from idealab.verification import CellResult, ControlResult, Cost, SignatureResult, Verification
+from idealab.verification import (
+    CellResult,
+    ControlResult,
+    Cost,
+    MutantResult,
+    MutationResult,
+    SignatureResult,
+    Verification,
+)
 
 CELL = CellResult(
     condition="kappa=1",
@@ -105,6 +114,32 @@ def controls() -> tuple[ControlResult, ...]:
             replace(CONTROL, assumption=name, expected="does_not_matter", seen="does_not_matter", signatures=(still,))
             for name in same
         ),
+    )
+
+
+MUTANT = MutantResult("loss clock", "x2", "2 times", "2", "killed", 25.0, "planted, kappa=1", False)
+
+
+@pytest.fixture
+def mutants() -> MutationResult:
+    """Of two signatures one mutant of every kind and more: killed, alive, unresolved, unseen, undefined, gating."""
+    gap = replace(MUTANT, signature="margin gap", where="")
+    return MutationResult(
+        mutants=(
+            MUTANT,
+            replace(MUTANT, operator="sign", words="its sign", where="planted, kappa=0.3"),
+            replace(gap, operator="x1/2", words="1/2 times", status="survived", distance=2.5, gates=True),
+            *(
+                replace(gap, operator="exponent x1.1", words=f"γ^{k} → γ^{k + 1}", status="survived", distance=1.5)
+                for k in range(2, 9)
+            ),
+            replace(gap, operator="x1.05", words="1.05 times", status="unresolvable", distance=0.5),
+            replace(gap, operator="log to power", words="log(t) → 3.4·t^0.07", status="unresolvable", distance=0.8),
+            replace(gap, operator="symbol squared", words="R² for R", status="unseen", distance=0.0),
+            replace(gap, operator="log to log log", words="log(τ) → log(log(τ))", status="undefined", distance=np.inf),
+        ),
+        equivalent=3,
+        refused=("log(2) → 0: there is no faithful form",),
     )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from idealab.report.terminal import verification
-from idealab.verification import Verification
+from idealab.verification import MutationResult, Verification
 
 DECLARED = "8 signatures, 5 conditions · seeds 4 to 64, stops when decided · 2 CPU cores, float64"
 
@@ -25,8 +25,11 @@ def row(lines: list[str], *words: str) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 100, 140, 200])
-def test_nothing_is_wider_than_the_screen(supported: Verification, troubled: Verification, width: int) -> None:
-    for result in (supported, troubled):
+def test_nothing_is_wider_than_the_screen(
+    supported: Verification, troubled: Verification, mutants: MutationResult, width: int
+) -> None:
+    hinted = replace(troubled, mutants=mutants, hints=("loss clock: refuted as stated; would be present with: " * 4,))
+    for result in (supported, troubled, hinted):
         assert max(line.cell_len for line in verification(result, width, DECLARED)) <= width
 
 
@@ -122,6 +125,52 @@ def test_reservations_are_put_into_words(troubled: Verification) -> None:
         "not recorded",
     ):
         assert words in text
+
+
+def test_what_was_not_told_apart_is_said_and_what_was_is_counted(
+    supported: Verification, mutants: MutationResult
+) -> None:
+    text = "\n".join(plain(verification(replace(supported, mutants=mutants), 100)))
+    assert "2 of 10 resolvable mutants killed; 2 lie within the tolerance" in text
+    assert "margin gap is not told from: 1/2 times; " in text
+    assert "fault of the design" in text
+    bare = replace(supported, mutants=replace(mutants, mutants=()))
+    assert plain(verification(bare, 100)) == plain(verification(supported, 100))
+
+
+def test_hints_are_called_no_result(supported: Verification) -> None:
+    hint = "margin gap: refuted as stated; would be present with: 1.1 times; " + "; ".join(f"γ^{k}" for k in range(30))
+    lines = plain(verification(replace(supported, verdict="refuted", hints=(hint,)), 80))
+    first = next(k for k, line in enumerate(lines) if line.startswith("hint, no result: margin gap: refuted as stated"))
+    assert lines[first + 1].startswith("    times; γ^0; ")
+    assert not any("1.1 times" in line for line in lines[lines.index("") :] if "REFUTED" in line)
+
+
+@pytest.mark.parametrize(
+    ("needed", "words"),
+    [
+        ((96, 128), "about 128 seeds in a cell would decide it: raise --seeds"),
+        ((96, None), "no number of seeds would decide it: it lies at the edge of the tolerance"),
+    ],
+)
+def test_how_many_seeds_would_decide_is_said(
+    build: SimpleNamespace, supported: Verification, needed: tuple[int | None, int | None], words: str
+) -> None:
+    cells = tuple(replace(build.CELL, verdict="undecided", seeds_to_decide=seeds) for seeds in needed)
+    signature = replace(build.SIGNATURE, cells=(build.CELL, *cells), verdict="inconclusive")
+    lines = plain(verification(replace(supported, signatures=(signature,)), 100))
+    assert f"    {words}" in lines
+    lost = replace(signature, cells=tuple(replace(cell, note="2 of 8 seeds did not give a number") for cell in cells))
+    assert "seeds in a cell would" not in "\n".join(plain(verification(replace(supported, signatures=(lost,)), 100)))
+
+
+def test_what_holds_again_further_out_is_said(build: SimpleNamespace, supported: Verification) -> None:
+    signature = replace(build.SIGNATURE, verdict="partial", scope="present up to kappa=1, absent from 2", recurs=True)
+    lines = plain(verification(replace(supported, signatures=(signature,)), 100))
+    at = lines.index("    present up to kappa=1, absent from 2")
+    assert lines[at + 1] == "    holds again further out"
+    once = plain(verification(replace(supported, signatures=(replace(signature, recurs=False),)), 100))
+    assert "    holds again further out" not in once
 
 
 @pytest.mark.parametrize(
