@@ -14,7 +14,7 @@ smallest n that says "present" of normal seeds half a tolerance off as often as 
 say "absent", as we do, needs the smallest n whose t-tests at level alpha/(2 K) say it as often of 1.5 tolerances, if
 that is larger. Where our rule never failed, one failure is assumed.
 
-Goals: issue 3, item 6. Two processes, four minutes on two idle cores. The figure needs matplotlib.
+The goals are named in the last table. Two processes, four minutes on two idle cores. The figure needs matplotlib.
 """
 
 from __future__ import annotations

@@ -135,7 +135,8 @@ class Assessment:
         return [
             (task, decision)
             for place, decision in judged
-            if decision.verdict == "undecided" and not place.cell.held and place.condition not in broken
+            if decision.verdict == "undecided" and not decision.given_up
+            if not place.cell.held and place.condition not in broken
             for task in place.tasks
             if task.seeds < cap
         ]

@@ -18,6 +18,7 @@ from idealab.judge.evidence import Floats
 from idealab.run import Task, precision
 from idealab.symbolic.prediction import Prediction
 
+_UNREFINED = "all refinements gave the same number to the last bit: the setting does not reach the experiment"
 _FROZEN = "all seeds gave the same number to the last bit: the seed does not reach the experiment"
 
 
@@ -172,10 +173,13 @@ def _column(task: Task, part: str, name: str) -> Floats:
 
 def _cells(signature: Signature, group: Sequence[Task], curves: Sequence[Curve]) -> list[Cell]:
     if len(curves) > 1:
-        ratio = group[0].experiment.ratio
-        return [_refined(levels, ratio) for levels in zip(*map(signature.criterion.cells, curves), strict=True)]
-    cells = signature.criterion.cells(curves[0])
-    return [replace(cell, held=_FROZEN) for cell in cells] if all(map(_unwired, group)) else cells
+        levels = zip(*map(signature.criterion.cells, curves), strict=True)
+        cells: list[Cell] = [_refined(level, group[0].experiment.ratio) for level in levels]
+        held = _UNREFINED if _alike(group) else ""
+    else:
+        cells = signature.criterion.cells(curves[0])
+        held = _FROZEN if all(task.seeds >= 4 and _alike([task]) for task in group) else ""
+    return [replace(cell, held=held) for cell in cells] if held else cells
 
 
 def _groups(signature: Signature, tasks: Sequence[Task]) -> dict[str, list[Task]]:
@@ -201,15 +205,15 @@ def _refined(levels: Sequence[Cell], ratio: float) -> Cell:
     fields = ("predicted", "measured", "tolerances", "deviations")
     joined = (np.concatenate([getattr(cell, name)[:1] for cell in levels]) for name in fields)
     first = levels[0]
-    return RefinedCell(*joined, label=first.label, estimand=first.estimand, one_sided=first.one_sided, ratio=ratio)
+    return RefinedCell(
+        *joined, label=first.label, estimand=first.estimand, one_sided=first.one_sided, remark=first.remark, ratio=ratio
+    )
 
 
-def _unwired(task: Task) -> bool:
-    """Whether four seeds or more reported the same bits in everything."""
-    if task.seeds < 4:
-        return False
-    names = [(part, name) for part in ("parameters", "observables") for name in getattr(task.batches[0], part)]
-    columns = (np.concatenate([getattr(batch, part)[name] for batch in task.batches]) for part, name in names)
+def _alike(tasks: Sequence[Task]) -> bool:
+    """Whether all runs of these tasks reported the same bits in everything."""
+    names = [(part, name) for part in ("parameters", "observables") for name in getattr(tasks[0].batches[0], part)]
+    columns = (np.concatenate([_column(task, part, name) for task in tasks]) for part, name in names)
     return all(np.array_equal(column, np.broadcast_to(column[:1], column.shape)) for column in columns)
 
 
@@ -244,6 +248,11 @@ def check_axis(signature: Signature, experiment: Experiment, tasks: Sequence[Tas
         raise DeclarationError(
             f"{where}: {kind} along {along!r} takes at least {criterion.points} different values, got "
             f"{', '.join(show_setting(value) for value in values)}; add points, or claim it with another criterion"
+        )
+    if criterion.log_axis and not along.startswith("log_") and min(values) <= 0:
+        raise DeclarationError(
+            f"{where}: {kind} takes the logarithm of {along!r}, which is not positive at "
+            f"{', '.join(show_setting(value) for value in values if value <= 0)}; leave these points out"
         )
 
 

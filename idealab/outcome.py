@@ -120,9 +120,10 @@ def _fixed_design(assessment: Assessment) -> int:
     """Seeds of a design of equal power that is fixed beforehand: for each task that of its noisiest cell."""
     needed: dict[Task, int] = {}
     for question in assessment.questions:
+        cells = assessment.rules[question.family].cells
         for place in assessment.places(question):
             for task in place.tasks:
-                needed[task] = max(needed.get(task, 0), fixed_design(place.cell))
+                needed[task] = max(needed.get(task, 0), fixed_design(place.cell, cells))
     return sum(needed.values())
 
 
@@ -204,8 +205,10 @@ def _control(assessment: Assessment, questions: Sequence[Question]) -> ControlRe
 
 def _cell(place: Place, decision: Decision, cells: int) -> CellResult:
     cell = place.cell
+    if isinstance(cell, RefinedCell) and cell.seeds >= 3:
+        return _refined_result(place, cell, decision)
     median = cell.estimand == "median"
-    used = slice(cell.seeds - 1 if isinstance(cell, RefinedCell) else 0, decision.seeds)
+    used = slice(0, decision.seeds)
     # A seed whose measurement is lost is in the note; the median is that of the others.
     centre = np.nanmedian if median else np.mean
 
@@ -233,6 +236,27 @@ def _cell(place: Place, decision: Decision, cells: int) -> CellResult:
         note=decision.note,
         one_sided=cell.one_sided,
         seeds_to_decide=seeds_to_decide(cell, cells) if undecided else None,
+    )
+
+
+def _refined_result(place: Place, cell: RefinedCell, decision: Decision) -> CellResult:
+    """The limit of three refinements, with the grid-convergence index in place of a standard error."""
+    with np.errstate(all="ignore"):
+        limit, index, _ = cell.extrapolated()
+    predicted, tolerance = float(cell.predicted[-1]), float(cell.tolerances[-1])
+    return CellResult(
+        condition=place.condition,
+        checkpoint=cell.label,
+        predicted=predicted,
+        measured=predicted + limit * tolerance,
+        standard_error=index * tolerance,
+        tolerance=tolerance,
+        deviation=limit,
+        verdict=decision.verdict,
+        evidence_log10=decision.evidence_log10,
+        seeds=decision.seeds,
+        note=decision.note,
+        one_sided=cell.one_sided,
     )
 
 

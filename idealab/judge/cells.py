@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from idealab.judge.evidence import (
     median_band_evidence,
     skewness,
 )
+from idealab.judge.futility import FROM, UNLIKELY, chance_of_decision
 
 CellVerdict = Literal["present", "absent", "undecided"]
 Estimand = Literal["mean", "median", "every"]
@@ -115,7 +116,10 @@ class Cell:
         if self.estimand == "every":
             inside = np.abs(used) <= 1
             most = log_evidence_majority(int(np.sum(inside)), len(used)) if inside.all() else -math.inf
-            return most, math.inf, -math.inf if inside.all() else math.inf, -math.inf
+            # A seed that gave no number is no counterexample, but then not every one is known to hold.
+            known = used < OFF_SCALE
+            broken = bool(np.any(~inside & known)) or not known.any()
+            return most, math.inf, math.inf if broken else -math.inf, -math.inf
         if self.estimand == "median":
             below, above, beyond, beneath = median_band_evidence(used)
         else:
@@ -231,12 +235,15 @@ class Decision:
     note: str = ""
     undefined: bool = False
     """The theory predicts no finite number here: a refutation of it, but no test of a rival."""
+    given_up: bool = False
+    """Undecided, and unlikely to be decided by the cap: it gets no more seeds."""
 
 
 def judge_cells(cells: Sequence[Cell], rules: Rules) -> list[Decision]:
     """Decide the cells of one signature from the seeds recorded so far.
 
-    Cells are looked at after the declared numbers of seeds; the first decision of a cell wins. A mean is guarded
+    Cells are looked at after the declared numbers of seeds; the first decision of a cell wins. One that is unlikely to
+    be decided by the cap is given up. A mean is guarded
     against the skewness of its cell's own seeds (`log_thresholds`), since other cells may differ in it; a median, and
     a claim about every seed, need no guard.
 
@@ -271,6 +278,16 @@ class _Watched:
             self.decision = self._say("present", seeds)
         elif now[2] >= needed[2] or now[3] >= needed[3]:
             self.decision = self._say("absent", seeds)
+        elif self._hopeless(seeds, rules):
+            self.decision = replace(self._say("undecided", seeds), given_up=True)
+
+    def _hopeless(self, seeds: int, rules: Rules) -> bool:
+        if type(self.cell) is not Cell or self.cell.estimand != "mean" or not FROM <= seeds < rules.max_seeds:
+            return False
+        used = self.cell.deviations[:seeds]
+        if self.cell.one_sided or bool(np.any(used >= OFF_SCALE)):
+            return False
+        return chance_of_decision(used, rules.max_seeds, 1 / rules.alpha, rules.absent_threshold) < UNLIKELY
 
     def _needed(self, seeds: int, rules: Rules) -> Evidence:
         present, absent = 1 / rules.alpha, rules.absent_threshold

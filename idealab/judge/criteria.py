@@ -90,6 +90,11 @@ class Criterion(Protocol):
         """Fewest points that a curve must have."""
         ...
 
+    @property
+    def log_axis(self) -> bool:
+        """Whether the logarithm of the axis is taken."""
+        ...
+
     def count(self, points: int) -> int:
         """How many cells at most a curve of so many points has."""
         ...
@@ -223,6 +228,7 @@ class Equals:
     pooled: float = 0.0
     along: str = field(default="", init=False)
     points: int = field(default=1, init=False)
+    log_axis: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         above_zero("Equals", rtol=self.rtol, atol=self.atol)
@@ -315,6 +321,7 @@ class Identity:
     scale: float | sp.Expr = 0.0
     along: str = field(default="", init=False)
     points: int = field(default=1, init=False)
+    log_axis: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         plain("Identity", ulps=self.ulps)

@@ -27,7 +27,7 @@ Four = tuple[float, float, float, float]
 """One number for each statement about a band: E x < 1, E x > -1, E x > 1, E x < -1."""
 
 PRESENT_SEEDS, PRESENT_SKEW, PRESENT_FLOOR = 16, 2, 0.2
-ABSENT_SEEDS, ABSENT_SKEW, ABSENT_FLOOR = 64, 4, 1.0
+ABSENT_SEEDS, ABSENT_SKEW, ABSENT_FLOOR = 256, 6, 1.0
 """The guard against skew, from `benchmarks/calibration.py`: see `log_thresholds`."""
 
 
@@ -113,7 +113,7 @@ def log_thresholds(seeds: int, present: float, absent: float, skew: float) -> Fo
     nothing. With G the skewness of these seeds, positive towards the dangerous side and zero otherwise, the
     factors are
 
-        present   max(1/5, 16/n exp(2 G))        absent   max(1, 64/n exp(4 G))
+        present   max(1/5, 16/n exp(2 G))        absent   max(1, 256/n exp(6 G))
 
     but never more than half the evidence that seeds without noise would give.
 

@@ -68,6 +68,7 @@ class Slope:
     atol: float | sp.Expr = 0.05
     estimand: Literal["mean", "median"] = "mean"
     points: int = field(default=4, init=False)
+    log_axis: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
         axis_named("Slope", self.along)
@@ -167,6 +168,7 @@ class Trend:
     along: str
     least: float = 0.0
     points: int = field(default=2, init=False)
+    log_axis: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         axis_named("Trend", self.along)
@@ -262,6 +264,7 @@ class Rate:
     ideal: float | sp.Expr
     atol: float | sp.Expr = 0.1
     points: int = field(default=3, init=False)
+    log_axis: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
         axis_named("Rate", self.along)
@@ -330,6 +333,7 @@ class Threshold:
     above: Literal["below", "beyond"] = "beyond"
     rtol: float = 0.0
     points: int = field(default=2, init=False)
+    log_axis: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         axis_named("Threshold", self.along)

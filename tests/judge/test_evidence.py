@@ -144,17 +144,17 @@ def _needed(seeds, skew, present=20.0, absent=40.0):
 
 
 def test_what_is_needed_falls_with_the_number_of_seeds():
-    assert _needed(8, 0.0) == pytest.approx([40, 40, 320, 320])
-    assert _needed(16, 0.0) == pytest.approx([20, 20, 160, 160])
-    assert _needed(64, 0.0) == pytest.approx([5, 5, 40, 40])
+    assert _needed(8, 0.0) == pytest.approx([40, 40, 1280, 1280])
+    assert _needed(16, 0.0) == pytest.approx([20, 20, 640, 640])
+    assert _needed(64, 0.0) == pytest.approx([5, 5, 160, 160])
     assert _needed(256, 0.0) == pytest.approx([4, 4, 40, 40])
 
 
 def test_only_a_tail_on_the_dangerous_side_raises_what_is_needed():
     # A tail towards large deviations can feign "below the upper edge" and "below the lower edge", and nothing else.
     plain, right, left = (_needed(32, skew) for skew in (0.0, 1.0, -1.0))
-    assert right / plain == pytest.approx([math.e**2, 1, 1, math.e**4])
-    assert left / plain == pytest.approx([1, math.e**2, math.e**4, 1])
+    assert right / plain == pytest.approx([math.e**2, 1, 1, math.e**6])
+    assert left / plain == pytest.approx([1, math.e**2, math.e**6, 1])
 
 
 @settings(max_examples=60, deadline=None)
