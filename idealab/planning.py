@@ -49,7 +49,7 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
     for question in assessment.questions:
         for place, decision in zip(assessment.places(question), assessment.decisions(question), strict=True):
             seeds = (
-                seeds_planned(place.cell)
+                seeds_planned(place.cell, assessment.rules[question.family].cells)
                 if decision.verdict == "undecided" and not place.cell.held
                 else (decision.seeds, decision.seeds, decision.seeds)
             )
