@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import chdtri, ndtri  # pyright: ignore[reportMissingTypeStubs]
 
 from idealab.judge.approach import ApproachCell
-from idealab.judge.cells import OFF_SCALE, Cell, Estimand, Evidence, RefinedCell
+from idealab.judge.cells import FAR, OFF_SCALE, Cell, Estimand, Evidence, RefinedCell
 from idealab.judge.evidence import (
     LOOKS,
     Floats,
@@ -168,8 +168,10 @@ def _distance(cell: Cell) -> float:
 
 
 def _kept(cell: Cell) -> Floats:
-    """The deviations of the seeds that gave a finite number."""
-    return cell.deviations[np.isfinite(cell.deviations) & (cell.deviations < OFF_SCALE)]
+    """The deviations of the seeds that gave a finite number, cut off as the judge does where most lie far outside."""
+    kept = cell.deviations[np.isfinite(cell.deviations) & (cell.deviations < OFF_SCALE)]
+    far = len(kept) > 0 and abs(float(np.median(kept))) > FAR
+    return np.clip(kept, -FAR, FAR) if far else kept
 
 
 def seeds_to_decide(cell: Cell, cells: int, alpha: float = _ALPHA) -> int | None:

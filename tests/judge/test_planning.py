@@ -214,3 +214,10 @@ def test_where_no_number_of_seeds_would_do_there_is_none():
     refined = RefinedCell(np.zeros(3), np.zeros(3), np.ones(3), np.zeros(3))
     assert seeds_to_decide(refined, 20) is None
     assert seeds_to_decide(unit_cell(_draw(0.2, 0.2, 4), one_sided=True), 20) is not None
+
+
+def test_how_far_beyond_the_edge_does_not_make_a_cell_dear():
+    # A control that breaks everything, by ten thousand tolerances more or less.
+    broken = unit_cell(np.array([9e3, 2e4, 500.0, 7e4]))
+    assert fixed_design(broken, cells=20) == 4
+    assert seeds_planned(broken, cells=20) == (4, 4, 4)
