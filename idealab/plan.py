@@ -94,8 +94,8 @@ def plan(
 ) -> Plan:
     """Run a pilot, and say what the verdict will cost.
 
-    The pilot is the first block of every condition, a second one where the first had to be compiled and nothing else
-    tells how long a block takes. Both are the first seeds of the verification that follows, and kept in the ledger.
+    The pilot is the first block of every condition, a second one where more are to come and only blocks that had to be
+    compiled tell how long they take. All are the first seeds of the verification that follows, and kept in the ledger.
 
     Parameters
     ----------
@@ -140,8 +140,8 @@ def _pilot(inquiry: Inquiry, watcher: Progress) -> None:
     inquiry.runner.extend(inquiry.tasks, None)
     unknown = [
         task
-        for task in inquiry.tasks
-        if not warm_batches(task, inquiry.tasks) and task.seeds < task.experiment.cap and task.seeds not in task.stored
+        for task in inquiry.assessment.undecided()
+        if not warm_batches(task, inquiry.tasks) and task.seeds not in task.stored
     ]
     first = list({id(task.experiment): task for task in reversed(unknown)}.values())
     watcher.planned(len(inquiry.tasks) + len(first))

@@ -12,6 +12,7 @@ from statistics import median
 import jax
 
 from idealab.assessment import Assessment, Question
+from idealab.judge.cells import Cell, Decision
 from idealab.judge.planning import FEWEST, seeds_planned
 from idealab.run import Batch, Task
 
@@ -47,13 +48,9 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
     """What each condition takes in all, from the seeds that it has: that of its noisiest cell that is not decided."""
     wanted: dict[Task, list[tuple[int, int, int]]] = {}
     for question in assessment.questions:
-        for place, decision in zip(assessment.places(question), assessment.decisions(question), strict=True):
-            seeds = (
-                seeds_planned(place.cell, assessment.rules[question.family].cells)
-                if decision.verdict == "undecided" and not place.cell.held
-                else (decision.seeds, decision.seeds, decision.seeds)
-            )
-            for task in place.tasks:
+        for cell, found, decision, still_open in _judged(assessment, question):
+            seeds = seeds_planned(cell) if still_open else (decision.seeds, decision.seeds, decision.seeds)
+            for task in found:
                 wanted.setdefault(task, []).append(seeds)
     plans: list[TaskPlan] = []
     for task in tasks:
@@ -65,6 +62,16 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
         seconds = median(b.seconds for b in warm) if warm else min((b.seconds for b in task.batches), default=0.0)
         plans.append(TaskPlan(task, seeds, low, high, seconds, bool(warm), evaluations))
     return plans
+
+
+def _judged(assessment: Assessment, question: Question) -> list[tuple[Cell, Sequence[Task], Decision, bool]]:
+    """Every cell, and whether more seeds are to decide it: not where they cannot, nor in a condition that is broken."""
+    places, decisions = assessment.places(question), assessment.decisions(question)
+    broken = {p.condition for p, d in zip(places, decisions, strict=True) if d.verdict == "absent"}
+    return [
+        (p.cell, p.tasks, d, d.verdict == "undecided" and not p.cell.held and p.condition not in broken)
+        for p, d in zip(places, decisions, strict=True)
+    ]
 
 
 def warm_batches(task: Task, tasks: Iterable[Task]) -> list[Batch]:
@@ -153,10 +160,10 @@ def reached(assessment: Assessment, question: Question, seeds: Mapping[Task, flo
         Zero if nothing is undecided in these tasks; infinite where they have fewer seeds than decide anything.
     """
     widest = 0.0
-    for place, decision in zip(assessment.places(question), assessment.decisions(question), strict=True):
-        known = [seeds[task] for task in place.tasks if task in seeds]
-        if known and decision.verdict == "undecided" and not place.cell.held:
-            enough = min(known) >= FEWEST[place.cell.estimand]
-            planned = seeds_planned(place.cell)[0]
-            widest = max(widest, math.sqrt((planned - 1.5) / (min(known) - 1.5)) if enough else math.inf)
+    for cell, tasks, _, still_open in _judged(assessment, question):
+        known = [seeds[task] for task in tasks if task in seeds]
+        if known and still_open:
+            enough = min(known) >= FEWEST[cell.estimand]
+            more = (seeds_planned(cell)[0] - 1.5) / (min(known) - 1.5)
+            widest = max(widest, math.sqrt(more) if enough else math.inf)
     return widest

@@ -155,7 +155,10 @@ def _narrow(
         for before, after in zip(wanted, changed, strict=True):
             if after.conditions != before.conditions:
                 after.check(after.ranges)  # all of them: one setting may move the bound of another
-    return tuple(replace(e, max_seeds=seeds) if seeds is not None else e for e in changed)
+    if seeds is None:
+        return tuple(changed)
+    most = min(seeds, QUICK_SEEDS) if quick else seeds
+    return tuple(replace(e, max_seeds=most) for e in changed)
 
 
 def _like(name: str, known: Mapping[str, Setting], value: Setting) -> Setting:

@@ -98,7 +98,7 @@ def verify(experiment, theory=None, **options):
 def test_an_exact_theory_is_supported():
     found = [verify(bench(), master_seed=seed, mutants=False) for seed in MASTER_SEEDS]
     assert [one.verdict for one in found] == ["supported"] * 10
-    assert all(one.cost.seeds < one.cost.fixed_design_seeds + 6 * 8 for one in found), "a few blocks more at most"
+    assert all(one.cost.seeds <= 6 * 16 for one in found), "in six conditions, most in a block or two"
 
 
 def test_off_by_one_and_a_half_tolerances_in_one_of_three_is_refuted_and_says_what_stands():

@@ -176,6 +176,18 @@ def test_a_plan_of_nothing_is_refused_before_it_leaves_a_trace(toy, planned, opt
     assert not toy.ledger.exists()
 
 
+def test_a_condition_that_is_broken_takes_no_more_seeds(toy, noisy, planned):
+    """A force that grows: at t = 1 nothing tells it from the truth, later it is refuted, which is enough."""
+    curve = replace(toy.idea().signatures["curve"], derivation=toy.fall(3))
+    theory = replace(toy.idea(), signatures=Named(curve), assumptions=Named())
+    options = {"experiments": (noisy(0.1, toggles={}),), "theory": theory, "seeds": 8}
+    wrong = toy.verify(**options, mutants=False)
+    assert {cell.verdict for cell in wrong.signatures[0].cells} == {"absent", "undecided"}
+    found = planned(**options)
+    assert found.seeds[1] == wrong.cost.seeds == sum(condition.done for condition in found.conditions)
+    assert found.reach == ()
+
+
 # --- How long a block takes -------------------------------------------------------------------------------------------
 
 

@@ -109,7 +109,7 @@ def report(result: Verification, width: int, every: bool = False) -> Iterator[Te
     shown = [mutant for mutant in found.mutants if every or mutant.status in ALIVE]
     if shown:
         yield Text()
-        yield from rows(fit(_columns(shown), width, spare=("kind", "where", "off, in tolerances")))
+        yield from rows(fit(_columns(shown), width, spare=("kind", "where", "in tolerances")))
     yield Text()
     yield from paragraph(summary(found) + f": score {found.resolvable_score:.3f}.", min(width, _PROSE))
     if found.equivalent:
@@ -126,7 +126,7 @@ def _columns(mutants: Sequence[MutantResult]) -> list[Column]:
         Column("signature", tuple(Text(m.signature) for m in mutants)),
         Column("mutant", tuple(Text(m.words) for m in mutants)),
         Column("kind", tuple(Text(m.operator) for m in mutants)),
-        Column("off, in tolerances", tuple(distances), right=True),
+        Column("in tolerances", tuple(distances), right=True),
         Column("", tuple(Text(ALIVE.get(m.status, m.status), STYLE[m.status]) for m in mutants)),
         Column("where", tuple(Text(m.where) for m in mutants)),
     ]

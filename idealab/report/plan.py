@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from idealab.plan import Plan
 
 _PROSE = 100
+_UNKNOWN = 10**6
+"""Seeds from which on a plan says that it does not know, as after a pilot that is all over the place."""
 
 
 def plan(found: Plan, width: int) -> Iterator[Text]:
@@ -27,11 +29,11 @@ def plan(found: Plan, width: int) -> Iterator[Text]:
         Column("condition", tuple(Text(c.condition) for c in conditions)),
         Column("there", tuple(Text(str(c.done)) for c in conditions), right=True),
         Column("seeds", tuple(Text(_seeds(c.seeds, c.cap)) for c in conditions), right=True),
-        Column("80 % interval", tuple(Text(f"{c.low} to {c.high}") for c in conditions), right=True),
+        Column("80 % interval", tuple(Text(_interval(c.low, c.high)) for c in conditions), right=True),
         Column("more time", tuple(Text(number.duration(c.seconds)) for c in conditions), right=True),
         Column("gradients", tuple(Text(_many(c.gradient_evaluations)) for c in conditions), right=True),
     ]
-    yield from rows(fit(columns, width, spare=("gradients", "there", "80 % interval")))
+    yield from rows(fit(columns, width, spare=("gradients", "there")))
     yield Text()
     yield from paragraph(_whole(found), min(width, _PROSE))
     for words in _notes(found):
@@ -54,8 +56,12 @@ def _whole(found: Plan) -> str:
 def _notes(found: Plan) -> Iterator[str]:
     """Where the caps are too low, and what tolerance they or the budget reach."""
     for experiment in dict.fromkeys(condition.experiment for condition in found.conditions):
-        low = [c for c in found.conditions if c.experiment == experiment and c.seeds > c.cap]
-        if low:
+        beyond = [c for c in found.conditions if c.experiment == experiment and c.seeds > c.cap]
+        unknown = [c for c in beyond if c.seeds >= _UNKNOWN]
+        if unknown:
+            where = ", ".join(c.condition for c in unknown)
+            yield f"{experiment}: the seeds of the pilot differ too much to tell how many it takes for {where}"
+        if low := [c for c in beyond if c.seeds < _UNKNOWN]:
             yield (
                 f"{experiment}: the declared cap of {low[0].cap} is likely too low for "
                 f"{', '.join(c.condition for c in low)}; {max(c.suggested_cap for c in low)} would do (--seeds)"
@@ -75,5 +81,11 @@ def _many(count: float) -> str:
     return f"{count:.0f}" if count < 1e6 else f"{count:.1e}"
 
 
+def _interval(low: int, high: int) -> str:
+    return " to ".join("?" if count >= _UNKNOWN else f"{count}" for count in (low, high))
+
+
 def _seeds(count: int, cap: int) -> str:
+    if count >= _UNKNOWN:
+        return f"? > {cap}"
     return f"{count}" if count <= cap else f"{count} > {cap}"

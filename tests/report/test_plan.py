@@ -62,12 +62,25 @@ def test_nothing_is_wider_than_the_screen_and_no_condition_is_left_out(width: in
 def test_a_narrow_screen_keeps_the_interval() -> None:
     assert rows(width=80)[2] == "experiment condition there seeds 80 % interval more time"
     assert "80 % interval" in rows(width=74)[2]
+    wordy = replace(
+        PLAN, conditions=(*PLAN.conditions, replace(CONDITION, condition="lambda=2.1, theta=3.1, gamma=0.7, eta=0.2"))
+    )
+    lines = drawn(wordy, 80)
+    assert "80 % interval" in lines[2]
+    assert "…" in lines[7], "a long label gives way"
 
 
 def test_a_cap_that_is_too_low_is_told_once_for_each_experiment() -> None:
     assert notes(PLAN) == [
         "bench: the declared cap of 64 is likely too low for a=2, a=3; 160 would do (--seeds)",
     ]
+
+
+def test_a_pilot_that_tells_nothing_says_so() -> None:
+    wild = replace(CONDITION, seeds=10**6, high=10**6, suggested_cap=1500008)
+    found = replace(PLAN, conditions=(wild,))
+    assert "bench a=1 4 ? > 64 4 to ? 3.0 s 120" in rows(found)
+    assert notes(found) == ["bench: the seeds of the pilot differ too much to tell how many it takes for a=1"]
 
 
 def test_what_the_caps_or_a_budget_reach_is_told() -> None:
