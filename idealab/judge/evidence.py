@@ -138,8 +138,8 @@ def log_thresholds(seeds: int, present: float, absent: float, skew: float) -> Fo
     expectation exactly at the tolerance *present* is said, at alpha = 0.05, of symmetric seeds (normal, uniform,
     Laplace, Student t with three degrees of freedom) in 3 %, of lognormal ones with a coefficient of variation of 50 %
     in 4.5 %, of exponential ones (skewness 2) in 6.2 %. Symmetric seeds take half of any alpha; skewed ones do not
-    shrink with it: exponential ones 2.9 % at alpha = 0.01. *Absent* is said of any of K symmetric cells in 0.2 to
-    0.4 %; of exponential ones with the tail into the band in 1.5 % (K = 1) to 7 % (K = 24, all at the tolerance).
+    shrink with it: exponential ones 2.9 % at alpha = 0.01. *Absent* is said of any of K symmetric cells, all at the
+    tolerance, in 0.1 %; of exponential ones with the tail into the band in 0.5 % (K = 1) to 1 % (K = 8).
 
     What no rule can see is a tail so rare that most samples lack it: lognormal seeds with a coefficient of variation
     of 100 % are called present in 9 %, seeds of which one in twenty is ten standard deviations off in 20 %. Declare
