@@ -129,12 +129,13 @@ class Budget:
     def words(self, assessment: Assessment) -> list[str]:
         """What was given up, and what tolerance its seeds would have reached."""
         open_still = set(assessment.undecided())
-        lines: list[str] = []
-        for plan in plan_tasks(assessment, [task for task in self.left if task in open_still or not task.batches]):
-            task, place = plan.task, f"{plan.task.experiment.name}, {plan.task.label}"
+        idle: dict[str, list[str]] = {}
+        for task in self.left:
             if not task.batches:
-                lines.append(f"given up for the budget: {place}, not begun")
-                continue
+                idle.setdefault(task.experiment.name, []).append(task.label)
+        lines = [f"given up for the budget, not begun: {name}: {'; '.join(places)}" for name, places in idle.items()]
+        for plan in plan_tasks(assessment, [task for task in self.left if task in open_still and task.batches]):
+            task, place = plan.task, f"{plan.task.experiment.name}, {plan.task.label}"
             more = max(plan.blocks(plan.seeds), 1) * task.experiment.block
             factor = max(reached(assessment, question, {task: task.seeds}) for question in assessment.questions)
             would = f"; its {task.seeds} would do for {factor:.2g} times the tolerance"

@@ -272,6 +272,15 @@ def test_what_is_not_timed_yet_gets_one_more_block(inquiry):
     assert over.affordable(found.assessment, pending) == []
 
 
+def test_what_is_stored_costs_nothing(inquiry):
+    found = inquiry(0.06)
+    stored = next(task for task in found.tasks if task.label == "a=1")
+    stored.stored[4] = stored.batches[0]
+    budget, kept = allow(found, 200, late=("a=1",))
+    assert stored in kept
+    assert not budget.left, "nor does it take the time of others"
+
+
 def test_without_a_budget_nothing_is_given_up(inquiry):
     found = inquiry(0.3)
     budget = Budget(time.monotonic(), None)
@@ -292,7 +301,9 @@ def test_the_words_say_what_was_given_up_and_what_it_would_do_for(inquiry):
         f"given up for the budget: bench, a=2, about 60 more seeds; its 4 would do for {factor:.2g} times the tolerance"
     )
     task.batches.clear()
-    assert budget.words(found.assessment) == ["given up for the budget: bench, a=2, not begun"]
+    budget.give_up([found.tasks[-1]])
+    found.tasks[-1].batches.clear()
+    assert budget.words(found.assessment) == ["given up for the budget, not begun: bench: a=2; a=5"]
 
 
 def test_a_budget_cuts_a_run_short_and_says_so(toy, noisy):
@@ -302,8 +313,8 @@ def test_a_budget_cuts_a_run_short_and_says_so(toy, noisy):
     assert (found.cut_short, found.verdict, found.cost.seeds) == (True, "inconclusive", 0)
     given_up = [remark for remark in found.remarks if remark.startswith("given up")]
     assert given_up == [
-        f"given up for the budget: bench, {place}, not begun"
-        for place in ("without constant_force", "without peaked_noise", *(f"a={a:g}" for a in KNOB))
+        "given up for the budget, not begun: bench: without constant_force; without peaked_noise; "
+        "a=1; a=2; a=3; a=4; a=5"
     ]
     whole = toy.verify(**options, budget=3600.0)
     assert not whole.cut_short
