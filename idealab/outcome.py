@@ -24,7 +24,7 @@ from idealab.judge.verdict import (
 )
 from idealab.mutants import Design, hints_for_repair, kill
 from idealab.run import Task
-from idealab.verification import CellResult, ControlResult, Cost, SignatureResult, Verification
+from idealab.verification import CellResult, ControlResult, Cost, MutationResult, SignatureResult, Verification
 
 
 def outcome_of(
@@ -51,11 +51,7 @@ def outcome_of(
         for signature, rival in assessment.standing()
     ]
     mutants = kill(assessment, designs) if designs else None
-    gates += [
-        f"the mutant of {mutant.signature} that must be killed is alive: {mutant.words}"
-        for mutant in (mutants.mutants if mutants else ())
-        if mutant.gates
-    ]
+    gates += _alive(mutants)
     gates += _repeated(assessment)
     conclusion = conclude_idea(claims, [*gates, *more_gates])
     refuted: dict[str, list[str]] = {}
@@ -81,6 +77,19 @@ def outcome_of(
         mutants=mutants,
         hints=tuple(hints_for_repair(assessment, designs, refuted)),
     )
+
+
+def _alive(found: MutationResult | None) -> list[str]:
+    """The mutants that must be killed and are not, a line for each signature."""
+    alive: dict[str, list[str]] = {}
+    for mutant in found.mutants if found is not None else ():
+        if mutant.gates:
+            alive.setdefault(mutant.signature, []).append(mutant.words)
+    return [
+        f"mutants of {signature} that must be killed are alive: {'; '.join(words[:4])}"
+        + (f"; and {len(words) - 4} more" if len(words) > 4 else "")
+        for signature, words in alive.items()
+    ]
 
 
 def _repeated(assessment: Assessment) -> list[str]:
@@ -117,13 +126,20 @@ def _cost(assessment: Assessment, seconds: float) -> Cost:
 
 
 def _fixed_design(assessment: Assessment) -> int:
-    """Seeds of a design of equal power that is fixed beforehand: for each task that of its noisiest cell."""
+    """Seeds of a design of equal power that is fixed beforehand: for each task that of its noisiest cell.
+
+    Where a condition is broken, the cell that shows it with the fewest seeds is enough.
+    """
     needed: dict[Task, int] = {}
     for question in assessment.questions:
         cells = assessment.rules[question.family].cells
-        for place in assessment.places(question):
-            for task in place.tasks:
-                needed[task] = max(needed.get(task, 0), fixed_design(place.cell, cells))
+        judged = list(zip(assessment.places(question), assessment.decisions(question), strict=True))
+        for condition in dict.fromkeys(place.condition for place, _ in judged):
+            here = [(p, d.verdict, fixed_design(p.cell, cells)) for p, d in judged if p.condition == condition]
+            absent = [seeds for _, verdict, seeds in here if verdict == "absent"]
+            seeds = min(absent) if absent else max(seeds for _, _, seeds in here)
+            for task in here[0][0].tasks:
+                needed[task] = max(needed.get(task, 0), seeds)
     return sum(needed.values())
 
 
