@@ -48,8 +48,9 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
     """What each condition takes in all, from the seeds that it has: that of its noisiest cell that is not decided."""
     wanted: dict[Task, list[tuple[int, int, int]]] = {}
     for question in assessment.questions:
+        cells = assessment.rules[question.family].cells
         for cell, found, decision, still_open in _judged(assessment, question):
-            seeds = seeds_planned(cell) if still_open else (decision.seeds, decision.seeds, decision.seeds)
+            seeds = seeds_planned(cell, cells) if still_open else (decision.seeds, decision.seeds, decision.seeds)
             for task in found:
                 wanted.setdefault(task, []).append(seeds)
     plans: list[TaskPlan] = []
@@ -160,11 +161,11 @@ def reached(assessment: Assessment, question: Question, seeds: Mapping[Task, flo
     float
         Zero if nothing is undecided in these tasks; infinite where they have fewer seeds than decide anything.
     """
-    widest = 0.0
+    widest, cells = 0.0, assessment.rules[question.family].cells
     for cell, tasks, _, still_open in _judged(assessment, question):
         known = [seeds[task] for task in tasks if task in seeds]
         if known and still_open:
             enough = min(known) >= FEWEST[cell.estimand]
-            more = (seeds_planned(cell)[0] - 1.5) / (min(known) - 1.5)
+            more = (seeds_planned(cell, cells)[0] - 1.5) / (min(known) - 1.5)
             widest = max(widest, math.sqrt(more) if enough else math.inf)
     return widest
