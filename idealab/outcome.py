@@ -88,6 +88,7 @@ def _alive(found: MutationResult | None) -> list[str]:
     return [
         f"mutants of {signature} that must be killed are alive: {'; '.join(words[:4])}"
         + (f"; and {len(words) - 4} more" if len(words) > 4 else "")
+        + "; raise --seeds, or tighten the tolerance"
         for signature, words in alive.items()
     ]
 

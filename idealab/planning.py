@@ -109,11 +109,15 @@ class Budget:
         """The tasks that can be decided in the time that is left, the most important first; the others are given up.
 
         Controls come first, then the conditions of the sweeps, the most favourable first. One that takes too long does
-        not keep others from their turn. Before the first block nothing is known, and all are tried.
+        not keep others from their turn, and has its own again if time is left. Before the first block nothing is known,
+        and all are tried.
         """
-        if self.deadline is None or not any(task.batches for task in pending):
+        self.left = {task: None for task in self.left if task not in pending}
+        if self.deadline is None:
             return list(pending)
         room = (self.deadline - time.monotonic()) * workers()
+        if room > 0 and not any(task.batches for task in pending):
+            return list(pending)
         kept: list[Task] = []
         for plan in plan_tasks(assessment, sorted(pending, key=_rank)):
             stored = plan.task.seeds in plan.task.stored  # what an earlier run has left costs nothing

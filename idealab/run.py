@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any, Protocol
 
 import jax
@@ -153,6 +153,10 @@ def use_compilation_cache() -> Path | None:
     return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+_COMPILING = Lock()
+"""Held while a program is looked up: two threads that make it at once would compile it twice."""
+
+
 @lru_cache(maxsize=64)
 def _compiled(observe: Callable[[jax.Array, Condition], Observation], block: int) -> Any:
     """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of ``block`` seeds."""
@@ -256,12 +260,13 @@ class Runner:
         return True
 
     def _block(self, task: Task) -> Batch:
-        started, first = time.perf_counter(), task.seeds
-        experiment, block = task.experiment, task.experiment.block
-        simulate = _compiled(experiment.observe, block)
+        first, experiment, block = task.seeds, task.experiment, task.experiment.block
+        with _COMPILING:
+            simulate = _compiled(experiment.observe, block)
         stream = int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
         with precise():
             with observing(), self._compiled_once(experiment, task.realized) as warm:
+                started = time.perf_counter()
                 observation = simulate(np.uint32(self.master_seed), np.uint32(stream), np.uint32(first), task.realized)
             if not isinstance(observation, Observation):
                 raise DeclarationError(

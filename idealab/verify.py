@@ -100,10 +100,12 @@ def _designs(inquiry: Inquiry, watcher: Progress) -> list[Design]:
     watcher.stage("looking for wrong theories")
     designs = designs_of(inquiry.questions)
     for design in designs:
-        for mutant in design.unseen:
+        words = [mutant.words for mutant in design.unseen]
+        if words:
             watcher.warn(
-                f"a fault of the design: no condition tells {design.signature.name} from its mutant {mutant.words}; "
-                "give the knobs distinct values other than one"
+                f"a fault of the design: no condition tells {design.signature.name} from {'; '.join(words[:4])}"
+                + (f"; and {len(words) - 4} more" if len(words) > 4 else "")
+                + "; give the knobs distinct values other than one"
             )
     return designs
 
@@ -113,13 +115,11 @@ def _simulate(inquiry: Inquiry, designs: Sequence[Design], watcher: Progress, bu
     for task in inquiry.tasks:
         inquiry.runner.find(task)
     assessment, steps, pending = inquiry.assessment, 0, list(inquiry.tasks)
-    while pending:
-        pending = budget.affordable(assessment, pending)
+    while pending := budget.affordable(assessment, pending):
         steps += len(pending)
         watcher.planned(steps)
-        late = inquiry.runner.extend(pending, budget.deadline)
-        budget.give_up(late)
-        pending = [task for task in assessment.undecided() or unkilled(assessment, designs) if task not in budget.left]
+        budget.give_up(inquiry.runner.extend(pending, budget.deadline))
+        pending = assessment.undecided() or unkilled(assessment, designs)
     words = budget.words(assessment)
     if words:
         watcher.warn("the budget is spent; what is undecided stays so")

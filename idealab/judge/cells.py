@@ -124,11 +124,12 @@ class Cell:
             below, above, beyond, beneath = median_band_evidence(used)
         else:
             below, above, beyond, beneath = band_evidence(used)
-            # Far outside, how far varies as much as the distance itself; cut off, it is outside all the same.
+            # Far outside, how far varies as much as the distance itself; cut off, it is outside all the same. The mean
+            # of two pieces of evidence is one: where seeds scatter widely on both sides, the cut would take too much.
             if np.max(used) > FAR:
-                beyond = band_evidence(np.minimum(used, FAR))[2]
+                beyond = _log_mean(beyond, band_evidence(np.minimum(used, FAR))[2])
             if np.min(used) < -FAR:
-                beneath = band_evidence(np.maximum(used, -FAR))[3]
+                beneath = _log_mean(beneath, band_evidence(np.maximum(used, -FAR))[3])
         return (below, math.inf, beyond, -math.inf) if self.one_sided else (below, above, beyond, beneath)
 
     def says(self, verdict: CellVerdict, seeds: int) -> str:
@@ -212,6 +213,10 @@ class RefinedCell(Cell):
         inside, outside = {"present": (math.inf, -math.inf), "absent": (-math.inf, math.inf)}.get(verdict, (0.0, 0.0))
         note = "; ".join(filter(None, (words, self.says(verdict, 3))))
         return Decision(verdict, 3, inside, outside, note)
+
+
+def _log_mean(one: float, other: float) -> float:
+    return float(np.logaddexp(one, other)) - math.log(2)
 
 
 def unit_cell(deviations: Floats, estimand: Estimand = "mean", *, one_sided: bool = False) -> Cell:
