@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from idealab.comparison import Comparator, Place, check_axis, checkpoints_of
 from idealab.experiment import Experiment
@@ -83,11 +82,9 @@ class Assessment:
     def __init__(self, idea: Idea, questions: Sequence[Question], rules: Mapping[str, Rules]) -> None:
         self.idea, self.questions, self.rules = idea, questions, rules
         self.comparator = Comparator()
-        # What was compared and judged, by how many batches there were then.
-        self._compared: dict[tuple[Any, ...], list[Place]] = {}
-        self._judged: dict[tuple[Any, ...], list[Decision]] = {}
-        # A decision stands: later seeds of other cells, by moving the skewness, must not undo it.
-        self._decided: dict[tuple[Any, ...], dict[int, Decision]] = {}
+        # What was compared and judged, with how many batches there were then; what is older is not kept.
+        self._compared: dict[tuple[int, Prediction | None], tuple[list[int], list[Place]]] = {}
+        self._judged: dict[tuple[int, Prediction | None], tuple[list[int], list[Decision]]] = {}
 
     @property
     def tasks(self) -> list[Task]:
@@ -96,11 +93,15 @@ class Assessment:
 
     def undecided(self) -> list[Task]:
         """Tasks in which more seeds could still decide a cell."""
-        more = dict.fromkeys(task for question in self.questions for task, _ in self._open(question))
+        more = dict.fromkeys(
+            task for question in self.questions for place, _ in self.open(question) for task in _next(place)
+        )
         for signature, rival in self.standing():
             # One refuting cell is enough, so more seeds go only to the one that is nearest to it.
-            still_open = [cell for question in self.asked(signature) for cell in self._open(question, rival.prediction)]
-            more |= {task: None for task, _ in sorted(still_open, key=lambda cell: -cell[1].absent_log10)[:1]}
+            still_open = [cell for question in self.asked(signature) for cell in self.open(question, rival.prediction)]
+            if still_open:
+                nearest, _ = max(still_open, key=lambda cell: cell[1].absent_log10)
+                more |= dict.fromkeys(_next(nearest))
         return list(more)
 
     def asked(self, signature: Signature) -> list[Question]:
@@ -127,38 +128,46 @@ class Assessment:
             if not any(_refutes(decision) for decision in self.against(signature, rival))
         ]
 
-    def _open(self, question: Question, rival: Prediction | None = None) -> list[tuple[Task, Decision]]:
-        """The undecided cells below the cap which could still matter: not held, nor in a condition that is broken."""
+    def open(self, question: Question, rival: Prediction | None = None) -> list[tuple[Place, Decision]]:
+        """The undecided cells below the cap which could still matter.
+
+        Not those that are held or were given up, nor those of a condition that is broken already.
+        """
         judged = list(zip(self.places(question, rival), self.decisions(question, rival), strict=True))
         cap = min(self.rules[question.family].max_seeds, question.experiment.cap)
         broken = {place.condition for place, decision in judged if decision.verdict == "absent"}
         return [
-            (task, decision)
+            (place, decision)
             for place, decision in judged
             if decision.verdict == "undecided" and not decision.given_up
             if not place.cell.held and place.condition not in broken
-            for task in place.tasks
-            if task.seeds < cap
+            if min(task.seeds for task in place.tasks) < cap
         ]
 
     def places(self, question: Question, rival: Prediction | None = None) -> list[Place]:
         """Cells in the order condition by condition, within it checkpoint by checkpoint."""
-        key = (id(question), rival, *(len(task.batches) for task in question.tasks))
-        if key not in self._compared:
-            self._compared[key] = self.comparator.places(question.signature, question.tasks, rival)
-        return self._compared[key]
+        batches = [len(task.batches) for task in question.tasks]
+        seen, places = self._compared.get((id(question), rival), ([], []))
+        if seen != batches:
+            places = self.comparator.places(question.signature, question.tasks, rival)
+            self._compared[id(question), rival] = batches, places
+        return places
 
     def decisions(self, question: Question, rival: Prediction | None = None) -> list[Decision]:
         """What each of the places says so far."""
-        key = (id(question), rival, *(len(task.batches) for task in question.tasks))
-        if key not in self._judged:
+        batches = [len(task.batches) for task in question.tasks]
+        seen, decisions = self._judged.get((id(question), rival), ([], []))
+        if seen != batches:
             cells = [place.cell for place in self.places(question, rival)]
             decisions = judge_cells(cells, self.rules[question.family])
-            earlier = self._decided.setdefault((id(question), rival), {})
-            decisions = [earlier.get(i, decision) for i, decision in enumerate(decisions)]
-            earlier |= {i: decision for i, decision in enumerate(decisions) if decision.verdict != "undecided"}
-            self._judged[key] = decisions
-        return self._judged[key]
+            self._judged[id(question), rival] = batches, decisions
+        return decisions
+
+
+def _next(place: Place) -> list[Task]:
+    """The tasks that need seeds next: a cell along a knob has as many as the condition that has fewest."""
+    fewest = min(task.seeds for task in place.tasks)
+    return [task for task in place.tasks if task.seeds == fewest]
 
 
 def _refutes(decision: Decision) -> bool:

@@ -41,7 +41,7 @@ class Comparator:
     """
 
     def __init__(self) -> None:
-        self._observed: dict[tuple[int, int, int], _Observed] = {}
+        self._observed: dict[tuple[int, int], tuple[int, _Observed]] = {}
 
     def places(self, signature: Signature, tasks: Sequence[Task], shown: Prediction | None = None) -> list[Place]:
         """The cells of one signature over the conditions of a sweep, condition by condition; without seeds too.
@@ -88,7 +88,7 @@ class Comparator:
                 [part.measured for part in parts],
                 predicted,
                 [part.own for part in parts],
-                [part.lost(values) for part, values in zip(parts, predicted, strict=True)],
+                [part.lost(values, shown) for part, values in zip(parts, predicted, strict=True)],
                 *zip(*(part.formulas for part in parts), strict=True),
             )
         ]
@@ -97,10 +97,11 @@ class Comparator:
         return Curve(along, labels, axis, measured, shown_values, own, formulas, lost.astype(bool), _epsilon())
 
     def _observe(self, signature: Signature, task: Task) -> _Observed:
-        key = (id(signature), id(task), len(task.batches))
-        if key not in self._observed:
-            self._observed[key] = _Observed(signature, task)
-        return self._observed[key]
+        batches, observed = self._observed.get((id(signature), id(task)), (0, None))
+        if observed is None or batches != len(task.batches):
+            observed = _Observed(signature, task)
+            self._observed[id(signature), id(task)] = len(task.batches), observed
+        return observed
 
 
 class _Observed:
@@ -124,12 +125,13 @@ class _Observed:
         """Values of its arguments."""
         return {name: self._argument(name) for name in formula.arguments}
 
-    def lost(self, predicted: Floats) -> Floats:
+    def lost(self, predicted: Floats, shown: Prediction | None) -> Floats:
         """Where nothing was measured, or a parameter is missing without which nothing can be predicted."""
-        finite = [
-            np.isfinite(v).reshape(len(v), -1).all(axis=1) for v in self._known.values() if len(v) == self.task.seeds
-        ]
-        unreported = ~np.logical_and.reduce([np.ones(self.task.seeds, bool), *finite])
+        formulas = (shown or self.signature.prediction, self.signature.prediction, *self.signature.tolerance)
+        needed = {name: self._argument(name) for formula in formulas for name in formula.arguments}
+        seeds = self.task.seeds
+        finite = [np.isfinite(v).reshape(seeds, -1).all(axis=1) for v in needed.values() if v.shape[0] == seeds]
+        unreported = ~np.logical_and.reduce([np.ones(seeds, bool), *finite])
         unreported = unreported.reshape(1, -1, *[1] * (self.measured.ndim - 2))
         return ~np.isfinite(self.measured) | (unreported & ~np.isfinite(predicted))
 
@@ -173,13 +175,50 @@ def _column(task: Task, part: str, name: str) -> Floats:
 
 def _cells(signature: Signature, group: Sequence[Task], curves: Sequence[Curve]) -> list[Cell]:
     if len(curves) > 1:
-        levels = zip(*map(signature.criterion.cells, curves), strict=True)
-        cells: list[Cell] = [_refined(level, group[0].experiment.ratio) for level in levels]
+        # Each component of a vector has a limit of its own, so none may stand for the others before it is known.
+        several = [
+            zip(*(signature.criterion.cells(curve) for curve in component), strict=True)
+            for component in zip(*map(_components, curves), strict=True)
+        ]
+        cells: list[Cell] = [_refined(level, group[0].experiment.ratio) for levels in several for level in levels]
         held = _UNREFINED if _alike(group) else ""
     else:
         cells = signature.criterion.cells(curves[0])
         held = _FROZEN if all(task.seeds >= 4 and _alike([task]) for task in group) else ""
-    return [replace(cell, held=held) for cell in cells] if held else cells
+    words = _UNREFINED if len(curves) > 1 else _FROZEN
+    return [replace(cell, held=held or (words if _constant(cell) else "")) for cell in cells]
+
+
+def _constant(cell: Cell) -> bool:
+    """Whether four seeds or three refinements gave one number, and it is not the one that is predicted.
+
+    A claim about a direction, or about every seed, may well meet the same number again and again.
+    """
+    if cell.one_sided or cell.estimand == "every" or cell.seeds < (3 if isinstance(cell, RefinedCell) else 4):
+        return False
+    alike = all(bool(np.all(values == values[0])) for values in (cell.measured, cell.predicted))
+    return alike and bool(cell.measured[0] != cell.predicted[0])
+
+
+def _components(curve: Curve) -> list[Curve]:
+    """The curves of a vector's components; the curve itself, if there is one number at a point."""
+    if curve.measured.ndim == 2:
+        return [curve]
+
+    def part(values: Any, j: int) -> Any:
+        return values.reshape(*values.shape[:2], -1)[:, :, j]
+
+    return [
+        replace(
+            curve,
+            measured=part(curve.measured, j),
+            predicted=part(curve.predicted, j),
+            own=part(curve.own, j),
+            formulas={name: part(values, j) for name, values in curve.formulas.items()},
+            lost=part(curve.lost, j),
+        )
+        for j in range(math.prod(curve.measured.shape[2:]))
+    ]
 
 
 def _groups(signature: Signature, tasks: Sequence[Task]) -> dict[str, list[Task]]:
@@ -232,10 +271,15 @@ def check_axis(signature: Signature, experiment: Experiment, tasks: Sequence[Tas
     """
     criterion = signature.criterion
     along, (argument, values) = criterion.along, checkpoints_of(signature, experiment)
-    if not along:
-        return
     where = f"signature {signature.name!r} in experiment {experiment.name!r}"
     kind = type(criterion).__name__
+    if not along:
+        if "pooled" in criterion.formulas and len(values) < 2:
+            raise DeclarationError(
+                f"{where}: a pooled amplitude is taken along checkpoints, but {signature.observable!r} is recorded "
+                "once a run; record it along a run, or leave pooled out"
+            )
+        return
     if along != argument:
         missing = [task.label for task in tasks if not _is_number(task.condition.settings.get(along))]
         if missing:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from idealab.assessment import Assessment
+from idealab.budget import TaskPlan, plan_tasks, reached, warm_batches, workers
 from idealab.errors import UsageError
 from idealab.experiment import Experiment, Setting
 from idealab.idea import Idea
 from idealab.judge.planning import next_cap
 from idealab.ledger.store import Ledger
-from idealab.planning import TaskPlan, plan_tasks, reached, warm_batches, workers
 from idealab.request import Inquiry, Request, inquire
 from idealab.run import Progress, Silence
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from idealab.budget import Budget
 from idealab.errors import UsageError
 from idealab.experiment import Experiment, Setting
 from idealab.idea import Idea
@@ -15,7 +16,6 @@ from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
 from idealab.mutants import Design, designs_of, unkilled
 from idealab.outcome import outcome_of
-from idealab.planning import Budget
 from idealab.request import Inquiry, Request, inquire
 from idealab.retries import failed_before
 from idealab.run import Progress, Silence, Task
@@ -115,11 +115,13 @@ def _simulate(inquiry: Inquiry, designs: Sequence[Design], watcher: Progress, bu
     for task in inquiry.tasks:
         inquiry.runner.find(task)
     assessment, steps, pending = inquiry.assessment, 0, list(inquiry.tasks)
-    while pending := budget.affordable(assessment, pending):
+    while pending := budget.affordable(assessment, pending) or budget.affordable(
+        assessment, unkilled(assessment, designs) if steps else []
+    ):
         steps += len(pending)
         watcher.planned(steps)
         budget.give_up(inquiry.runner.extend(pending, budget.deadline))
-        pending = assessment.undecided() or unkilled(assessment, designs)
+        pending = assessment.undecided()
     words = budget.words(assessment)
     if words:
         watcher.warn("the budget is spent; what is undecided stays so")

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from idealab.judge.cells import FAR, OFF_SCALE, Cell, CellVerdict, Evidence
-from idealab.judge.evidence import Floats, log_evidence_positive
+from idealab.judge.cells import OFF_SCALE, Cell, CellVerdict
+from idealab.judge.evidence import FAR, Floats, Four, log_evidence_positive, skewness
 
 EXPONENTS = (-8.0, 8.0)
 """Between which exponents a fit is looked for."""
@@ -152,11 +152,11 @@ class ApproachCell(Cell):
             weights=weights,
         )
 
-    def evidence(self, seeds: int) -> Evidence:
+    def evidence(self, seeds: int) -> Four:
         """Log evidence for the exponent against the edges of the band, whichever sign c has."""
         return self._evidence(seeds, _log_evidence)
 
-    def foreseen(self, seeds: int) -> Evidence:
+    def foreseen(self, seeds: int) -> Four:
         """The same of so many seeds in all, if the further ones are like those there are."""
 
         def foreseen(values: Floats) -> float:
@@ -164,7 +164,7 @@ class ApproachCell(Cell):
 
         return self._evidence(self.seeds, foreseen)
 
-    def _evidence(self, seeds: int, log_evidence: Callable[[Floats], float]) -> Evidence:
+    def _evidence(self, seeds: int, log_evidence: Callable[[Floats], float]) -> Four:
         numbers = self._numbers[:, :seeds]
         kept = np.isfinite(numbers[0])
         below, above, beyond, beneath = (-math.inf,) * 4
@@ -180,6 +180,12 @@ class ApproachCell(Cell):
             losses = log_evidence(np.where(kept, 0.0, FAR) - 1)
             below, above, beyond = -math.inf, -math.inf, float(np.logaddexp(beyond, losses)) - math.log(2)
         return below, above, beyond, beneath
+
+    def skewness(self, seeds: int) -> float:
+        """Skewness of the contrast for the middle of the band, towards larger exponents."""
+        numbers = self._numbers[:, :seeds]
+        size, lower, upper = numbers[:, np.isfinite(numbers[0])]
+        return math.copysign(1.0, float(np.sum(size))) * skewness(lower + upper)
 
     def says(self, verdict: CellVerdict, seeds: int) -> str:
         """That the rate is not resolvable, where neither sign of the discrepancy has been shown."""

@@ -11,8 +11,10 @@ import numpy as np
 
 from idealab.errors import DeclarationError
 from idealab.judge.evidence import (
+    FAR,
     LOOKS,
     Floats,
+    Four,
     band_evidence,
     log_evidence_majority,
     log_thresholds,
@@ -23,10 +25,6 @@ from idealab.judge.futility import FROM, UNLIKELY, chance_of_decision
 
 CellVerdict = Literal["present", "absent", "undecided"]
 Estimand = Literal["mean", "median", "every"]
-Evidence = tuple[float, float, float, float]
-
-FAR = 5.0
-"""Unit deviations beyond it count as this much where *absent* is asked: if ``E min(x, 5) > 1``, then ``E x > 1``."""
 
 OFF_SCALE = 1e6
 """The unit deviation that stands for a measurement that is not a finite number; finite ones stay below it."""
@@ -44,11 +42,14 @@ class Rules:
         How many cells are judged in all, over all signatures: *absent* must hold against every one of them.
     alpha
         Probability of a false *present* in a cell, and of any false *absent*.
+    gives_up
+        Whether a cell that is unlikely to be decided by the cap gets no more seeds, and is not looked at again.
     """
 
     max_seeds: int
     cells: int
     alpha: float = 0.05
+    gives_up: bool = True
 
     def __post_init__(self) -> None:
         if self.max_seeds < 4:
@@ -60,8 +61,11 @@ class Rules:
 
     @property
     def looks(self) -> tuple[int, ...]:
-        """Numbers of seeds after which cells are looked at."""
-        return (*(n for n in LOOKS if n < self.max_seeds), self.max_seeds)
+        """Numbers of seeds after which cells are looked at; past the last of `LOOKS` each a quarter more or so."""
+        looks = list(LOOKS)
+        while looks[-1] < self.max_seeds:
+            looks.append(looks[-1] * 5 // 4)
+        return (*(n for n in looks if n < self.max_seeds), self.max_seeds)
 
     @property
     def absent_threshold(self) -> float:
@@ -107,7 +111,7 @@ class Cell:
         """How many seeds there are."""
         return len(self.deviations)
 
-    def evidence(self, seeds: int) -> Evidence:
+    def evidence(self, seeds: int) -> Four:
         """Log evidence of the first ``seeds`` seeds: below the upper edge, above the lower, above the upper, below it.
 
         The first two together make *present*, either of the last two makes *absent*.
@@ -116,9 +120,7 @@ class Cell:
         if self.estimand == "every":
             inside = np.abs(used) <= 1
             most = log_evidence_majority(int(np.sum(inside)), len(used)) if inside.all() else -math.inf
-            # A seed that gave no number is no counterexample, but then not every one is known to hold.
-            known = used < OFF_SCALE
-            broken = bool(np.any(~inside & known)) or not known.any()
+            broken = self.violated(seeds) or not np.any(used < OFF_SCALE)
             return most, math.inf, math.inf if broken else -math.inf, -math.inf
         if self.estimand == "median":
             below, above, beyond, beneath = median_band_evidence(used)
@@ -135,6 +137,19 @@ class Cell:
     def says(self, verdict: CellVerdict, seeds: int) -> str:
         """What a decision after so many seeds carries in words, beside the seeds that were lost."""
         return "" if verdict == "absent" else self.remark
+
+    def violated(self, seeds: int) -> bool:
+        """Whether one of the first ``seeds`` seeds lies outside the band.
+
+        One that gave no number is no counterexample, but then not every one is known to hold.
+        """
+        used = self.deviations[:seeds]
+        return bool(np.any((np.abs(used) > 1) & (used < OFF_SCALE)))
+
+    def skewness(self, seeds: int) -> float:
+        """Skewness of the first ``seeds`` seeds, against which a mean is guarded; lost ones apart."""
+        used = self.deviations[:seeds]
+        return skewness(used[used < OFF_SCALE])
 
     def settled(self, seeds: int) -> Decision | None:
         """A decision that the first ``seeds`` seeds force without any evidence: what is not predicted is absent."""
@@ -248,9 +263,8 @@ def judge_cells(cells: Sequence[Cell], rules: Rules) -> list[Decision]:
     """Decide the cells of one signature from the seeds recorded so far.
 
     Cells are looked at after the declared numbers of seeds; the first decision of a cell wins. One that is unlikely to
-    be decided by the cap is given up. A mean is guarded
-    against the skewness of its cell's own seeds (`log_thresholds`), since other cells may differ in it; a median, and
-    a claim about every seed, need no guard.
+    be decided by the cap is given up. A mean is guarded against the skewness of its cell's own seeds
+    (`log_thresholds`), since other cells may differ in it; a median, and a claim about every seed, need no guard.
 
     Returns
     -------
@@ -272,9 +286,17 @@ class _Watched:
     def __init__(self, cell: Cell, seeds: int) -> None:
         self.cell, self.seeds = cell, seeds
         self.best = np.full(4, -np.inf)
-        self.decision = cell.settled(seeds)
+        # What has no chance in it needs no look; seeds are judged as they come, so that blocks make no difference.
+        whole = isinstance(cell, RefinedCell) or (cell.estimand == "every" and cell.violated(seeds))
+        self.decision = None
+        if whole:
+            self.best = np.maximum(self.best, cell.evidence(max(seeds, 1)))
+            self.decision = cell.settled(seeds) or (self._say("absent", seeds) if cell.estimand == "every" else None)
 
     def look(self, seeds: int, rules: Rules) -> None:
+        self.decision = self.cell.settled(seeds)
+        if self.decision is not None:
+            return
         now, needed = self.cell.evidence(seeds), self._needed(seeds, rules)
         self.best = np.maximum(self.best, now)
         # What is needed falls from look to look, so evidence is held against what is needed at its own look: small
@@ -287,22 +309,26 @@ class _Watched:
             self.decision = replace(self._say("undecided", seeds), given_up=True)
 
     def _hopeless(self, seeds: int, rules: Rules) -> bool:
-        if type(self.cell) is not Cell or self.cell.estimand != "mean" or not FROM <= seeds < rules.max_seeds:
+        plain = type(self.cell) is Cell and self.cell.estimand == "mean"
+        if not (plain and rules.gives_up and FROM <= seeds < rules.max_seeds):
             return False
         used = self.cell.deviations[:seeds]
         if self.cell.one_sided or bool(np.any(used >= OFF_SCALE)):
             return False
         return chance_of_decision(used, rules.max_seeds, 1 / rules.alpha, rules.absent_threshold) < UNLIKELY
 
-    def _needed(self, seeds: int, rules: Rules) -> Evidence:
+    def _needed(self, seeds: int, rules: Rules) -> Four:
         present, absent = 1 / rules.alpha, rules.absent_threshold
         if self.cell.estimand != "mean":
             return math.log(present), math.log(present), math.log(absent), math.log(absent)
-        used = self.cell.deviations[:seeds]
-        return log_thresholds(seeds, present, absent, skewness(used[used < OFF_SCALE]))
+        return log_thresholds(seeds, present, absent, self.cell.skewness(seeds))
 
     def result(self) -> Decision:
         decision = self.decision or self._say("undecided", self.seeds)
+        later = int(np.sum(~(self.cell.deviations[decision.seeds : self.seeds] < OFF_SCALE)))
+        if later and decision.verdict != "absent":
+            words = f"{later} of the {self.seeds - decision.seeds} seeds after the decision gave no finite number"
+            decision = replace(decision, note="; ".join(filter(None, (decision.note, words))))
         if self.cell.held:
             return Decision("undecided", decision.seeds, decision.evidence_log10, decision.absent_log10, self.cell.held)
         return decision

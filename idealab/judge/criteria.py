@@ -209,7 +209,7 @@ class Equals:
         has to be above zero where the prediction can be zero.
     estimand
         What over seeds has to agree. The median is for observables that single seeds throw far off; it takes at least
-        seven seeds.
+        eight seeds.
     pooled
         Relative tolerance of one more cell for each curve, the amplitude over all its points: ``sum_k w_k y/f``
         against one. Its weights are ``1/(CV^2 + median CV^2/2)`` from the first four seeds, none above 0.4. It sees a
@@ -248,6 +248,11 @@ class Equals:
     def cells(self, curve: Curve) -> list[Cell]:
         """One cell for each point, and one for the amplitude."""
         tolerances = curve.formulas["atol"] + curve.formulas["rtol"] * np.abs(curve.own)
+        if np.any(tolerances[np.isfinite(tolerances)] < 0):
+            where = ", ".join(filter(None, curve.labels)) or "a condition"
+            raise DeclarationError(
+                f"Equals: the tolerance {self} is negative at {where}; give an expression that is positive there"
+            )
         _not_nothing("Equals", curve, (tolerances == 0) & (curve.own == 0), "give atol as well")
         points = range(len(curve.labels))
         cells = [Cell(*_worst(curve, tolerances, [k]), curve.labels[k], self.estimand) for k in points]
@@ -299,8 +304,9 @@ class Identity:
 
     One cell for a curve: the largest ``|y - f|`` over its points and components, in units of
     ``ulps * eps * max(|f|, scale)`` with eps the machine epsilon of the run (Higham 2002, section 2.2). A single seed
-    beyond the bound refutes it; seven within it are needed to call it present, for then the median seed is within it
-    with evidence of 32 to 1 (`idealab.judge.evidence.log_evidence_majority`). Seeds to decide: seven.
+    beyond the bound refutes it, also one that was run after others had decided. Eight within it are needed to call it
+    present: seven would show with evidence of 32 to 1 that most seeds are (`log_evidence_majority`), and eight is the
+    first look after that. That none in a hundred violates it takes many more. Seeds to decide: eight.
 
     Parameters
     ----------

@@ -19,12 +19,15 @@ from scipy.special import betaincc, betaln, stdtr  # pyright: ignore[reportMissi
 Floats = NDArray[np.float64]
 
 EFFECT_SCALES = np.array([0.1, 1.0, 10.0, 100.0])
-LOOKS = (4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
+LOOKS: tuple[int, ...] = (4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
 """Numbers of seeds after which a cell is looked at; at least four, since noiseless seeds alone give E = 10.5, 168, 4150
 at n = 2, 3, 4."""
 
 Four = tuple[float, float, float, float]
 """One number for each statement about a band: E x < 1, E x > -1, E x > 1, E x < -1."""
+
+FAR = 5.0
+"""Unit deviations beyond it count as this much where *absent* is asked: if ``E min(x, 5) > 1``, then ``E x > 1``."""
 
 PRESENT_SEEDS, PRESENT_SKEW, PRESENT_FLOOR = 16, 2, 0.2
 ABSENT_SEEDS, ABSENT_SKEW, ABSENT_FLOOR = 256, 6, 1.0

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 from scipy.special import ndtr  # pyright: ignore[reportMissingTypeStubs]
 
-from idealab.judge.evidence import PRESENT_FLOOR, Floats, log_evidence_positive
+from idealab.judge.evidence import FAR, PRESENT_FLOOR, Floats, log_evidence_positive
 
 FROM = 16
 """Seeds from which on a cell may be given up."""
@@ -24,8 +24,9 @@ def chance_of_decision(deviations: Floats, max_seeds: int, present: float, absen
     """The chance that a mean is decided by the cap, if the further seeds are like those that are there.
 
     The mean at the cap is normal around the present one, with variance ``s^2 (1/n - 1/N)``; it decides where it lies
-    clear of an edge by the t statistic that the evidence needs there. Giving up can only leave a cell undecided, so no
-    error rate rises (a non-binding futility rule; Lachin 2005, Statistics in Medicine 24, on conditional power).
+    clear of an edge by the t statistic that the evidence needs there: the predictive power of a trial (Spiegelhalter,
+    Freedman & Blackburn 1986, with a flat prior). Far deviations are also taken as the evidence takes them, cut off at
+    `idealab.judge.evidence.FAR`. Giving up can only leave a cell undecided, so no error rate rises.
 
     Parameters
     ----------
@@ -41,6 +42,13 @@ def chance_of_decision(deviations: Floats, max_seeds: int, present: float, absen
     float
         Between 0 and 1.
     """
+    return max(
+        _chance(seen, max_seeds, present, absent)
+        for seen in (deviations, np.minimum(deviations, FAR), np.maximum(deviations, -FAR))
+    )
+
+
+def _chance(deviations: Floats, max_seeds: int, present: float, absent: float) -> float:
     n, mean, spread = len(deviations), float(np.mean(deviations)), float(np.std(deviations, ddof=1))
     if spread == 0:
         return 1.0

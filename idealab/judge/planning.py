@@ -8,10 +8,12 @@ import numpy as np
 from scipy.special import chdtri, ndtri  # pyright: ignore[reportMissingTypeStubs]
 
 from idealab.judge.approach import ApproachCell
-from idealab.judge.cells import FAR, OFF_SCALE, Cell, Estimand, Evidence, RefinedCell
+from idealab.judge.cells import OFF_SCALE, Cell, Estimand, RefinedCell
 from idealab.judge.evidence import (
+    FAR,
     LOOKS,
     Floats,
+    Four,
     log_evidence_majority,
     log_evidence_positive,
     log_thresholds,
@@ -28,8 +30,10 @@ TYPICAL = 0.5
 INFLATION = 1.73
 """The true spread over seeds is less than so many times that of four seeds with probability 0.8."""
 
-FEWEST = {"mean": 4, "median": 7, "every": 7}
-"""Seeds that an estimand takes even without noise."""
+FEWEST = {"mean": 4, "median": 8, "every": 8}
+"""Seeds that an estimand takes even without noise, looked at when `LOOKS` says."""
+
+_FEWEST_FIXED = {"mean": 4, "median": 7, "every": 7}
 
 _ALPHA = 0.05
 _HORIZON = 10**6
@@ -62,16 +66,6 @@ def seeds_for(spread: float, distance: float = TYPICAL, power: float = POWER, al
     room = max(abs(1 - abs(distance)), 1e-9)
     wanted = ((ndtri(1 - alpha) + ndtri(power)) * spread / room) ** 2 + 1.5
     return max(4, math.ceil(min(wanted, _HORIZON))) if math.isfinite(wanted) else _HORIZON
-
-
-def reachable(spread: float, seeds: int, power: float = POWER) -> float:
-    """The tolerance that so many seeds decide with that power, in units of the declared one: `seeds_for` turned round.
-
-    Infinite for fewer than four seeds.
-    """
-    if seeds < 4:
-        return math.inf
-    return spread * float(ndtri(1 - _ALPHA) + ndtri(power)) / (1 - TYPICAL) / math.sqrt(seeds - 1.5)
 
 
 def seeds_to_see(error: float, variation: float, tolerance: float, threshold: float = 20.0) -> float:
@@ -143,8 +137,8 @@ def fixed_design(cell: Cell, cells: int = 1) -> int:
     if isinstance(cell, RefinedCell):
         return 1
     if cell.estimand == "every":
-        return FEWEST["every"]
-    return max(FEWEST[cell.estimand], _seeds_of(cell, spread_of(cell), cells))
+        return _FEWEST_FIXED["every"]
+    return max(_FEWEST_FIXED[cell.estimand], _seeds_of(cell, spread_of(cell), cells))
 
 
 def _seeds_of(cell: Cell, spread: float, cells: int) -> int:
@@ -208,7 +202,7 @@ def seeds_to_decide(cell: Cell, cells: int, alpha: float = _ALPHA) -> int | None
     return None
 
 
-def _foreseen(kept: Floats, estimand: Estimand, seeds: int) -> Evidence:
+def _foreseen(kept: Floats, estimand: Estimand, seeds: int) -> Four:
     """The evidence of so many seeds with the mean and the spread, or for a median the shares, of these."""
     if estimand == "mean":
         mean, squares = float(np.mean(kept)), float(np.var(kept, ddof=1)) * seeds

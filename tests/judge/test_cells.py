@@ -95,10 +95,19 @@ def test_measurements_that_are_not_finite_count_against_the_cell_and_are_counted
 
 def test_a_prediction_that_is_not_finite_is_a_refutation():
     seeds = _seeds(0.0, 0.1)
-    seeds[7] = np.nan
+    seeds[2] = np.nan
     (decision,) = judge_cells([seeds], RULES)
     assert decision.verdict == "absent"
     assert "prediction is not a finite number" in decision.note
+
+
+@pytest.mark.parametrize("nothing", [np.nan, OFF_SCALE])
+def test_seeds_that_are_lost_after_the_decision_leave_it_and_are_told(nothing):
+    seeds = _seeds(0.0, 0.1)
+    seeds[40] = nothing
+    (decision,) = judge_cells([seeds], RULES)
+    assert (decision.verdict, decision.seeds) == ("present", 4)
+    assert decision.note == "1 of the 60 seeds after the decision gave no finite number"
 
 
 @settings(max_examples=40, deadline=None)

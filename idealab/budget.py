@@ -12,9 +12,13 @@ from statistics import median
 import jax
 
 from idealab.assessment import Assessment, Question
-from idealab.judge.cells import Cell, Decision
+from idealab.judge.cells import Cell
 from idealab.judge.planning import FEWEST, seeds_planned
 from idealab.run import Batch, Task
+
+EXACT, HALF_OFF = 1 / 3, 0.56
+"""Share of the seeds of a fixed design that cells take which are looked at on the way, where the theory is exact and
+where it is half a tolerance off: from benchmarks/calibration.py, at noise of half a tolerance."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,11 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
     wanted: dict[Task, list[tuple[int, int, int]]] = {}
     for question in assessment.questions:
         cells = assessment.rules[question.family].cells
-        for cell, found, decision, still_open in _judged(assessment, question):
-            seeds = seeds_planned(cell, cells) if still_open else (decision.seeds, decision.seeds, decision.seeds)
-            for task in found:
+        still_open = {id(place) for place, _ in assessment.open(question)}
+        for place, decision in zip(assessment.places(question), assessment.decisions(question), strict=True):
+            done = (decision.seeds, decision.seeds, decision.seeds)
+            seeds = _stopping_early(place.cell, cells) if id(place) in still_open else done
+            for task in place.tasks:
                 wanted.setdefault(task, []).append(seeds)
     plans: list[TaskPlan] = []
     for task in tasks:
@@ -65,14 +71,11 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
     return plans
 
 
-def _judged(assessment: Assessment, question: Question) -> list[tuple[Cell, Sequence[Task], Decision, bool]]:
-    """Every cell, and whether more seeds are to decide it: not where they cannot, nor in a condition that is broken."""
-    places, decisions = assessment.places(question), assessment.decisions(question)
-    broken = {p.condition for p, d in zip(places, decisions, strict=True) if d.verdict == "absent"}
-    return [
-        (p.cell, p.tasks, d, d.verdict == "undecided" and not p.cell.held and p.condition not in broken)
-        for p, d in zip(places, decisions, strict=True)
-    ]
+def _stopping_early(cell: Cell, cells: int) -> tuple[int, int, int]:
+    """Seeds that a cell takes, and an interval, with looks on the way: fewer than planned for a single one."""
+    planned, low, high = seeds_planned(cell, cells)
+    fewest = FEWEST[cell.estimand]
+    return max(fewest, math.ceil(HALF_OFF * planned)), max(fewest, math.ceil(EXACT * low)), max(fewest, high)
 
 
 def warm_batches(task: Task, tasks: Iterable[Task]) -> list[Batch]:
@@ -146,6 +149,9 @@ class Budget:
             would = f"; its {task.seeds} would do for {factor:.2g} times the tolerance"
             within = would if 1 < factor < math.inf else ""
             lines.append(f"given up for the budget: {place}, about {more} more seeds{within}")
+        for task in [task for task in self.left if task.batches and task not in open_still]:
+            place = f"{task.experiment.name}, {task.label}"
+            lines.append(f"given up for the budget: {place}, seeds that may kill a mutant")
         return lines
 
 
@@ -166,10 +172,10 @@ def reached(assessment: Assessment, question: Question, seeds: Mapping[Task, flo
         Zero if nothing is undecided in these tasks; infinite where they have fewer seeds than decide anything.
     """
     widest, cells = 0.0, assessment.rules[question.family].cells
-    for cell, tasks, _, still_open in _judged(assessment, question):
-        known = [seeds[task] for task in tasks if task in seeds]
-        if known and still_open:
-            enough = min(known) >= FEWEST[cell.estimand]
-            more = (seeds_planned(cell, cells)[0] - 1.5) / (min(known) - 1.5)
+    for place, _ in assessment.open(question):
+        known = [seeds[task] for task in place.tasks if task in seeds]
+        if known:
+            enough = min(known) >= FEWEST[place.cell.estimand]
+            more = (_stopping_early(place.cell, cells)[0] - 1.5) / (min(known) - 1.5)
             widest = max(widest, math.sqrt(more) if enough else math.inf)
     return widest
