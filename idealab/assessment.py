@@ -172,4 +172,4 @@ def _next(place: Place) -> list[Task]:
 
 def _refutes(decision: Decision) -> bool:
     """Whether a cell speaks against a rival; one that predicts no finite number was not put to the test."""
-    return decision.verdict == "absent" and not decision.undefined
+    return decision.verdict == "absent" and not decision.lost

@@ -14,6 +14,7 @@ from idealab.comparison import Place, checkpoints_of
 from idealab.idea import Signature
 from idealab.judge.cells import Rules, judge_cells
 from idealab.judge.evidence import Floats
+from idealab.judge.shapes import Threshold, Trend
 from idealab.run import Task
 from idealab.symbolic.equivalence import differs
 from idealab.symbolic.mutation import OPERATORS, Mutant, Mutants, Ranges, log_values, mutants_of
@@ -26,6 +27,7 @@ _WHOLE = ("x2", "x1/2", "sign")
 _RESOLVED = 1 + 1e-6  # tolerances: a tenth more is not told from the theory by a tolerance of a tenth
 _SAME = 1e-9
 _APART = 2.0  # tolerances: beyond it no truth lies within the bands of both
+_OPPOSITE = 10.0  # what stands for a distance where the other direction is claimed, whose size nobody claims
 
 _MOST_CELLS = 12  # that are asked to kill a mutant, those in which it is furthest off first
 
@@ -42,10 +44,10 @@ class Design:
 
 
 @lru_cache(maxsize=256)
-def _distinct(prediction: Prediction) -> tuple[Mutants, int]:
-    """The mutants of a prediction that are other functions, and how many are the same function written otherwise."""
+def _distinct(prediction: Prediction, by_sign: bool) -> tuple[Mutants, int]:
+    """The mutants of a prediction that claim something else, and how many are the same claim written otherwise."""
     made = mutants_of(prediction, tuple(name for name in OPERATORS if name != "log to power"))
-    kept = tuple(mutant for mutant in made.mutants if differs(prediction, mutant.prediction))
+    kept = tuple(mutant for mutant in made.mutants if differs(prediction, mutant.prediction, by_sign=by_sign))
     return Mutants(kept, made.refused), len(made.mutants) - len(kept)
 
 
@@ -58,7 +60,8 @@ def designs_of(questions: Sequence[Question]) -> list[Design]:
     designs: list[Design] = []
     for asked in _asked(questions).values():
         signature = asked[0].signature
-        made, equivalent = _distinct(signature.prediction)
+        # Of a trend only the direction is claimed.
+        made, equivalent = _distinct(signature.prediction, isinstance(signature.criterion, Trend))
         seen = {mutant: any(_shows(question, mutant) for question in asked) for mutant in made.mutants}
         designs.append(
             Design(
@@ -90,7 +93,7 @@ def _shows(question: Question, mutant: Mutant) -> bool:
         settings = {k: float(v) for k, v in task.condition.settings.items() if not isinstance(v, (str, bool))}
         rows += [settings | ({argument: value} if argument else {}) for value in values]
     fixed = {name: [row[name] for row in rows] for name in wanted if all(name in row for row in rows)}
-    return differs(signature.prediction, mutant.prediction, fixed)
+    return differs(signature.prediction, mutant.prediction, fixed, by_sign=isinstance(signature.criterion, Trend))
 
 
 def kill(assessment: Assessment, designs: Sequence[Design]) -> MutationResult:
@@ -133,7 +136,7 @@ class _Trial:
         self.assessment, self.signature = assessment, signature
         self.questions = [q for q in questions if any(task.seeds for task in q.tasks)]
         cells = sum(len(assessment.places(question)) for question in self.questions)
-        self.rules = {id(q): Rules(q.experiment.max_seeds, cells) for q in self.questions}
+        self.rules = {id(q): Rules(q.experiment.max_seeds, cells, gives_up=False) for q in self.questions}
 
     def ranges(self) -> Ranges:
         """The values that the logarithms in the prediction take over all cells."""
@@ -160,19 +163,27 @@ class _Trial:
             finite = max([finite, *(distance for _, distance in judged if math.isfinite(distance))])
             for place, _ in [pair for pair in judged if pair[1] > _RESOLVED][:_MOST_CELLS]:
                 (decision,) = judge_cells([place.cell], self.rules[id(question)])
-                if decision.verdict == "absent" and not decision.undefined:
+                if decision.verdict == "absent" and not decision.lost:
                     return self._said(mutant, "killed", furthest, question, place)
         if finite < 0:
             return self._said(mutant, "undefined", math.inf)
-        status = "survived" if furthest > _RESOLVED else "unresolvable" if furthest > _SAME else "unseen"
+        # Between two points of a threshold lie many values that are seen to differ, and fare alike.
+        apart = furthest > _SAME or isinstance(self.signature.criterion, Threshold)
+        status = "survived" if furthest > _RESOLVED else "unresolvable" if apart else "unseen"
         return self._said(mutant, status, furthest)
 
     def nearest(self, mutant: Mutant) -> list[Task]:
-        """The tasks of the cell below its cap in which the mutant is furthest off; none if it is off in none."""
-        judged = [pair for q in self.questions if q.gates for pair in self._distances(q, mutant.prediction)]
-        for place, distance in sorted(judged, key=lambda pair: -pair[1]):
+        """The tasks of the open cell below its cap in which the mutant is furthest off; none if it is off in none."""
+        judged = [
+            (distance, place, self.rules[id(q)])
+            for q in self.questions
+            if q.gates
+            for place, distance in self._distances(q, mutant.prediction)
+            if _RESOLVED < distance < math.inf and not place.cell.held
+        ]
+        for _, place, rules in sorted(judged, key=lambda one: -one[0]):
             open_still = [task for task in place.tasks if task.seeds < task.experiment.cap]
-            if distance > _RESOLVED and math.isfinite(distance) and open_still and not place.cell.held:
+            if open_still and judge_cells([place.cell], rules)[0].verdict == "undecided":
                 return open_still
         return []
 
@@ -233,7 +244,9 @@ def _size(shift: Floats, one_sided: bool) -> float:
     mean = float(np.mean(shift)) if len(shift) else 0.0
     if math.isnan(mean):
         return math.inf  # the mutant predicts no finite number
-    return mean if one_sided else abs(mean)
+    if one_sided:
+        return _OPPOSITE if np.any(np.abs(shift) > _SAME) else 0.0
+    return abs(mean)
 
 
 def hints_for_repair(

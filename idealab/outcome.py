@@ -10,7 +10,7 @@ import numpy as np
 
 from idealab.assessment import Assessment, Question
 from idealab.comparison import Place
-from idealab.judge.cells import OFF_SCALE, CellVerdict, Decision, RefinedCell
+from idealab.judge.cells import CellVerdict, Decision, RefinedCell
 from idealab.judge.criteria import Curve
 from idealab.judge.evidence import Floats
 from idealab.judge.planning import fixed_design, seeds_to_decide
@@ -88,7 +88,7 @@ def _alive(found: MutationResult | None) -> list[str]:
     return [
         f"mutants of {signature} that must be killed are alive: {'; '.join(words[:4])}"
         + (f"; and {len(words) - 4} more" if len(words) > 4 else "")
-        + "; raise --seeds, or tighten the tolerance"
+        + "; raise --seeds, tighten the tolerance, or add points that tell them apart"
         for signature, words in alive.items()
     ]
 
@@ -149,7 +149,7 @@ def _evidence(assessment: Assessment, results: Sequence[SignatureResult]) -> flo
     primary = [result for result in results if result.primary]
     core = [result for result in primary if result.level == "idealized"] or primary
     rivals = [
-        _mean_evidence([d.absent_log10 for d in assessment.against(signature, rival) if not d.undefined])
+        _mean_evidence([d.absent_log10 for d in assessment.against(signature, rival) if not d.lost])
         for signature in assessment.gating
         for rival in signature.rivals.values()
     ]
@@ -279,8 +279,7 @@ def _refined_result(place: Place, cell: RefinedCell, decision: Decision) -> Cell
 
 def _held(assessment: Assessment, question: Question, result: SignatureResult) -> SignatureVerdict:
     """The verdict on a signature without an assumption; a crash of the simulation is no break of the theory."""
-    judged = zip(assessment.places(question), assessment.decisions(question), strict=True)
-    crashed = any(d.verdict == "absent" and not (p.cell.deviations < OFF_SCALE).all() for p, d in judged)
+    crashed = any(d.verdict == "absent" and d.lost for d in assessment.decisions(question))
     return "inconclusive" if crashed else result.verdict
 
 

@@ -16,6 +16,7 @@ from idealab.errors import UnknownNameError
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.idea import Idea, Named, Signature
 from idealab.judge.criteria import Equals
+from idealab.judge.shapes import Threshold, Trend
 from idealab.mutants import designs_of
 from idealab.report.document import document
 from idealab.symbolic.derivation import Derivation
@@ -285,6 +286,40 @@ def test_a_logarithm_is_told_from_its_best_power_law_where_the_tolerance_allows(
     assert power.status == expected
     assert found.verdict == "supported"
     assert status(found, "growth")["log(t) → t"] == "killed"
+
+
+def shaped(criterion, derivation, observable="growth", by_log=(t,)):
+    """The clockwork with one signature of that criterion, and the mutants that must be killed by default."""
+    signature = Signature("shape", "", observable, derivation, criterion, "made up", by_log=by_log)
+    return replace(clockwork(0.1), signatures=Named(signature))
+
+
+def test_of_a_trend_only_the_direction_can_be_wrong(toy):
+    theory = shaped(Trend("log_t"), _solved("growing", sp.log(t), 1))
+    found = toy.verify(theory=theory, experiments=(clock(2),), record=False)
+    told = status(found, "shape")
+    assert (found.verdict, found.gates) == ("supported", ())
+    assert not {"2 times", "1/2 times", "1.1 times"} & set(told), "the same claim"
+    assert found.mutants.equivalent >= 6
+    assert told["its sign"] == "killed"
+    wrong = toy.verify(theory=shaped(Trend("log_t"), _solved("falling", -sp.log(t), 1)), experiments=(clock(2),))
+    assert wrong.verdict == "refuted"
+    assert "its sign" in wrong.hints[0]
+
+
+def test_of_a_threshold_what_lies_between_two_points_is_not_resolved(toy):
+    crossing = (
+        Derivation("crossing", "when the ramp is as high as the wall")
+        .given("wall", "as high as this", sp.Eq(t, a**4))
+        .derive("when", "in logarithms", lambda known: sp.Eq(sp.log(t), sp.expand_log(sp.log(known["wall"].rhs))))
+    )
+    theory = shaped(Threshold("log_t", a**4 / sp.log(2)), crossing, "ramp", ())
+    found = toy.verify(theory=theory, experiments=(clock(2),), record=False)
+    told = status(found, "shape")
+    assert (found.verdict, found.gates) == ("supported", ())
+    assert {told[words] for words in ("2 times", "1/2 times", "its sign")} == {"killed"}
+    assert told["1.05 times"] == "unresolvable", "no point lies between: add some"
+    assert found.mutants.having("unseen") == []
 
 
 def test_what_is_the_same_function_written_otherwise_is_only_counted(toy):

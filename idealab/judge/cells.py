@@ -155,7 +155,7 @@ class Cell:
         """A decision that the first ``seeds`` seeds force without any evidence: what is not predicted is absent."""
         if np.isnan(self.deviations[:seeds]).any():
             words = "the prediction is not a finite number, or its tolerance is none above zero"
-            return Decision("absent", seeds, -math.inf, math.inf, words, undefined=True)
+            return Decision("absent", seeds, -math.inf, math.inf, words, lost=True)
         return None
 
 
@@ -188,7 +188,8 @@ class RefinedCell(Cell):
         if lost:
             words = f"{lost} of 3 refinements did not give a finite number"
             # A step that is too coarse for the solver says nothing about the theory.
-            return self._found("absent", words) if lost == 3 else self._found("undecided", f"{words}: refine further")
+            found = self._found("absent", words) if lost == 3 else self._found("undecided", f"{words}: refine further")
+            return replace(found, lost=True)
         if self.estimand == "every":
             inside = int(np.sum(np.abs(self.deviations) <= 1))
             return self._found("present" if inside == 3 else "absent", f"within the bound at {inside} of 3 refinements")
@@ -253,8 +254,8 @@ class Decision:
     evidence_log10: float
     absent_log10: float
     note: str = ""
-    undefined: bool = False
-    """The theory predicts no finite number here: a refutation of it, but no test of a rival."""
+    lost: bool = False
+    """It rests on seeds that gave no finite number, measured or predicted: that says nothing against a rival."""
     given_up: bool = False
     """Undecided, and unlikely to be decided by the cap: it gets no more seeds."""
 
@@ -338,4 +339,6 @@ class _Watched:
         notes = f"{lost} of {seeds} seeds did not give a finite number" if lost else "", self.cell.says(verdict, seeds)
         note = "; ".join(filter(None, notes))
         inside, outside = min(self.best[:2]) / math.log(10), max(self.best[2:]) / math.log(10)
-        return Decision(verdict, seeds, float(inside), float(outside), note)
+        # A mean rests on every seed, the other two on what most of them say.
+        rests = lost > 0 if self.cell.estimand == "mean" else 2 * lost >= seeds
+        return Decision(verdict, seeds, float(inside), float(outside), note, lost=rests)

@@ -162,7 +162,7 @@ class Trend:
     ------
     DeclarationError
         If ``least`` is negative or cannot be reached; and once there are seeds, if two points lie at one value, the
-        predicted sign varies along the axis, or vectors were reported.
+        prediction is zero or its sign varies along the axis, or vectors were reported.
     """
 
     along: str
@@ -216,6 +216,11 @@ class Trend:
             raise DeclarationError(
                 f"Trend along {self.along!r}: {labels[same[0]]} and {labels[same[0] + 1]} lie at one value, so there "
                 "is no order between them; leave one out"
+            )
+        if (curve.own == 0).any():
+            raise DeclarationError(
+                f"Trend along {self.along!r}: the prediction is 0, which is neither up nor down; predict +1 or -1, or "
+                "claim that nothing changes with Equals and an absolute tolerance"
             )
         signs = np.sign(curve.own)
         if ((signs > 0).any(axis=0) & (signs < 0).any(axis=0)).any():

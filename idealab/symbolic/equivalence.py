@@ -28,7 +28,9 @@ _LENGTH = 3  # of arrays
 _ROUNDING = 1e-9
 
 
-def differs(a: Prediction, b: Prediction, fixed: Mapping[str, ArrayLike] | None = None) -> bool:
+def differs(
+    a: Prediction, b: Prediction, fixed: Mapping[str, ArrayLike] | None = None, *, by_sign: bool = False
+) -> bool:
     """Whether two formulas differ anywhere beyond rounding, relative 1e-9.
 
     Both are evaluated at the same points, always the same ones. Every other point is ordinary (sizes in [1/3, 3]; log t
@@ -43,6 +45,8 @@ def differs(a: Prediction, b: Prediction, fixed: Mapping[str, ArrayLike] | None 
     fixed
         Conditions: for some keywords the values that they take together, one for each condition. Names that neither
         formula takes are passed over.
+    by_sign
+        Whether only the signs of the values count.
 
     Returns
     -------
@@ -63,6 +67,8 @@ def differs(a: Prediction, b: Prediction, fixed: Mapping[str, ArrayLike] | None 
     if np.any(finite[0] != finite[1]) or not np.any(both):
         return True
     left, right = left[both], right[both]
+    if by_sign:
+        return bool(np.any(np.sign(left) != np.sign(right)))
     return bool(np.any(np.abs(left - right) > _ROUNDING * np.maximum(np.abs(left), np.abs(right))))
 
 

@@ -102,7 +102,7 @@ def test_lost_seeds_and_an_ideal_that_is_no_number():
     assert decision.note == "1 of 64 seeds did not give a finite number"
     made = curve(_approach(10.0, -1.0), -1.0, axis=SIZES)
     (decision,) = judge(Rate("N", ideal=0.0), replace(made, formulas={"ideal": np.full(made.measured.shape, np.nan)}))
-    assert decision.undefined
+    assert decision.lost
 
 
 def test_the_decision_after_some_seeds_does_not_know_of_later_ones():

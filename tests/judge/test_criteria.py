@@ -54,7 +54,7 @@ def test_a_prediction_that_is_not_finite_is_absent(specimen):
     made.predicted[:, 3] = made.own[:, 3] = np.nan
     for decision in judge(specimen.criterion, made):
         assert decision.verdict == "absent"
-        assert decision.undefined
+        assert decision.lost
         assert "not a finite number" in decision.note
 
 
@@ -62,7 +62,7 @@ def test_a_rival_that_predicts_no_finite_number_was_not_put_to_the_test(specimen
     made = specimen.curve(seeds=8)
     made.predicted[:] = np.inf
     decisions = judge(specimen.criterion, made)
-    assert all(decision.undefined for decision in decisions)
+    assert all(decision.lost for decision in decisions)
 
 
 def test_where_every_seed_is_lost_the_cell_is_absent_and_says_so(specimen):
@@ -70,7 +70,7 @@ def test_where_every_seed_is_lost_the_cell_is_absent_and_says_so(specimen):
     made.measured[:], made.lost[:] = np.nan, True
     for decision in judge(specimen.criterion, made):
         assert decision.verdict == "absent"
-        assert not decision.undefined
+        assert decision.lost, "a crash refutes no rival and kills no mutant"
         assert "seeds did not give a finite number" in decision.note
 
 

@@ -35,7 +35,7 @@ def test_an_undefined_component_is_never_hidden_behind_a_worse_one():
     made = curve(np.full((1, 4, 2), 9.0), 1.0)
     made.predicted[0, 2, 1] = np.nan
     (decision,) = judge(Equals(rtol=0.1), made)
-    assert decision.undefined
+    assert decision.lost
 
 
 def test_the_tolerance_lies_around_the_theory_and_not_around_its_rival():
@@ -128,7 +128,7 @@ def test_an_amplitude_takes_numbers_and_a_prediction_that_is_not_zero():
     ):
         judge(TIGHT, curve(np.ones((2, 4, 3)), 1.0))
     rival = judge(TIGHT, curve(np.ones((2, 4)), [0.0, 1.0], own=1.0))
-    assert rival[-1].undefined
+    assert rival[-1].lost
 
 
 def test_one_point_has_no_amplitude_of_its_own():

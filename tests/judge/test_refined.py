@@ -134,7 +134,7 @@ def test_a_refinement_that_is_lost_is_no_refutation_unless_all_are():
 
 
 def test_no_prediction_is_a_refutation_and_fewer_than_three_runs_say_nothing():
-    assert _judge(_cell([0.1, math.nan, 0.1])).undefined
+    assert _judge(_cell([0.1, math.nan, 0.1])).lost
     assert _judge(_cell([0.1, 0.05])).verdict == "undecided"
 
 

@@ -166,7 +166,7 @@ def test_a_seed_that_is_lost_at_one_point_is_lost_to_the_steps_that_meet_there(p
     y[point, 3] = np.nan
     decisions = judge(Trend("N"), curve(y, 1.0))
     assert [decision.verdict == "present" for decision in decisions] == held
-    assert not any(decision.undefined for decision in decisions)
+    assert [not decision.lost for decision in decisions] == held
 
 
 def test_the_direction_may_be_the_sign_of_an_expression_that_varies():
@@ -179,8 +179,8 @@ def test_the_direction_may_be_the_sign_of_an_expression_that_varies():
 
 
 def test_no_direction_is_no_trend():
-    decisions = judge(Trend("N"), curve(np.ones((3, 8)), 0.0))
-    assert all(decision.undefined for decision in decisions)
+    with pytest.raises(DeclarationError, match=r"the prediction is 0, which is neither up nor down; predict \+1 or -1"):
+        judge(Trend("N"), curve(np.ones((3, 8)), 0.0))
 
 
 def test_two_points_at_one_value_have_no_order():
