@@ -253,6 +253,7 @@ def _cell(place: Place, decision: Decision, cells: int) -> CellResult:
         note=decision.note,
         one_sided=cell.one_sided,
         seeds_to_decide=seeds_to_decide(cell, cells) if undecided else None,
+        given_up=decision.given_up,
     )
 
 

@@ -19,7 +19,8 @@ class CellResult:
     ``predicted`` and ``measured`` are means over seeds (medians, where the criterion says so), in the units of the
     observable; for a vector, of each seed's worst component. ``standard_error`` is that of their difference, seed by
     seed; ``deviation`` is the difference in units of the ``tolerance``; a claim that is ``one_sided`` is only that it
-    lies below one. ``seeds_to_decide`` is how many seeds in all would decide an undecided cell, as far as can be told.
+    lies below one. ``seeds_to_decide`` is how many seeds in all would decide an undecided cell, as far as can be told;
+    one that was ``given_up`` was unlikely to be decided by the cap, and got no more.
     """
 
     condition: str
@@ -35,6 +36,7 @@ class CellResult:
     note: str = ""
     one_sided: bool = False
     seeds_to_decide: int | None = None
+    given_up: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def verify(
     settings
         Knobs to hold at a value, in every condition of a sweep that has them.
     quick
-        At most 16 seeds in a cell, and idealized experiments only unless levels are named.
+        At most 32 seeds in a cell, and idealized experiments only unless levels are named.
     master_seed
         Where all randomness comes from.
     ledger

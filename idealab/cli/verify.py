@@ -11,7 +11,7 @@ import click
 
 from idealab.cli.console import draw, say, width, write
 from idealab.cli.exit_code import ExitCode, of_error, of_verdict, worst
-from idealab.cli.parameters import Duration, IdeaName, Setting
+from idealab.cli.parameters import Duration, IdeaName, Level, Setting
 from idealab.cli.progress import watching
 from idealab.errors import IdealabError, NothingMatchedError, UsageError
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from idealab.verification import Verification
 
 T = TypeVar("T")
-
-_LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
 
 
 class _Knob(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (generic since click 8.5)
@@ -65,14 +63,13 @@ class _Knob(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (ge
     "--level",
     "levels",
     multiple=True,
-    type=click.Choice([*_LEVELS]),
-    metavar="LEVEL",
+    type=Level(),
     help="Run only idealized, real or network experiments; repeatable [idealized and real].",
 )
 @click.option(
     "--set", "settings", multiple=True, type=Setting(), help="Hold a knob at a value, as eta=0.1; repeatable."
 )
-@click.option("--quick", is_flag=True, help="Idealized experiments only, with at most 16 seeds a cell.")
+@click.option("--quick", is_flag=True, help="Idealized experiments only, with at most 32 seeds a cell.")
 @click.option("--find-scope", type=_Knob(), help="Search how far along a knob it holds instead: KNOB or KNOB=FROM..TO.")
 @click.option(
     "--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Source of all randomness."
@@ -100,7 +97,7 @@ def command(
     """
     names = _asked(ideas, every)
     options["settings"] = _unambiguous(options["settings"])
-    options["levels"] = tuple(_LEVELS[level] for level in levels)
+    options["levels"] = levels
     if junit_xml is not None and not junit_xml.absolute().parent.is_dir():
         raise UsageError(f"--junit-xml={str(junit_xml)!r}: there is no folder {str(junit_xml.parent)!r}; make it first")
     if find_scope is not None:
@@ -192,12 +189,13 @@ def _search(
     quick = options["quick"]
     asked = {key: options[key] for key in ("select", "settings", "master_seed", "ledger", "record")}
     asked["levels"] = options["levels"] or (("idealized",) if quick else ())
-    if options["seeds"] is not None:
-        asked["seeds"] = min(options["seeds"], 16) if quick else options["seeds"]
 
     def run(progress: Watcher) -> Scope:
+        from idealab.request import QUICK_SEEDS
         from idealab.scope import find_scope
 
+        if options["seeds"] is not None:
+            asked["seeds"] = min(options["seeds"], QUICK_SEEDS) if quick else options["seeds"]
         return find_scope(name, knob, span=span, progress=progress, **asked)
 
     try:

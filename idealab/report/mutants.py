@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from idealab.verification import MutantResult, MutationResult, Verification
 
 SCHEMA = "idealab/mutants/1"
-_PROSE = 100
 _SHOWN = 6
 """Mutants of one signature that are named where all would be too many."""
 
@@ -50,7 +49,7 @@ def summary(found: MutationResult) -> str:
 
 def section(found: MutationResult, width: int) -> Iterator[Text]:
     """A few lines for the report of a verification: the score, and what the experiment cannot tell from the theory."""
-    yield from paragraph(summary(found) + ".", min(width, _PROSE))
+    yield from paragraph(summary(found) + ".", width)
     # A power law within the tolerance of a logarithm is worth a line, other small changes are what a tolerance is for.
     alive = [m for m in found.mutants if m.status in ("survived", "unseen") or _is_power(m)]
     for status in ("survived", "unseen", "unresolvable"):
@@ -70,7 +69,7 @@ def _named(status: str, mutants: Sequence[MutantResult], width: int) -> Iterator
     for signature, words in groups.items():
         more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
         line = f"{signature} {_TOLD[status]}: {'; '.join(words[:_SHOWN])}{more}"
-        yield from paragraph(line, min(width, _PROSE), first="  ", indent="    ")
+        yield from paragraph(line, width, first="  ", indent="    ")
 
 
 def report(result: Verification, width: int, every: bool = False) -> Iterator[Text]:
@@ -111,13 +110,13 @@ def report(result: Verification, width: int, every: bool = False) -> Iterator[Te
         yield Text()
         yield from rows(fit(_columns(shown), width, spare=("kind", "where", "in tolerances")))
     yield Text()
-    yield from paragraph(summary(found) + f": score {found.resolvable_score:.3f}.", min(width, _PROSE))
+    yield from paragraph(summary(found) + f": score {found.resolvable_score:.3f}.", width)
     if found.equivalent:
-        yield from paragraph(f"{found.equivalent} more are the same function, written otherwise.", min(width, _PROSE))
+        yield from paragraph(f"{found.equivalent} more are the same function, written otherwise.", width)
     for words in found.refused:
-        yield from paragraph(f"left out: {words}", min(width, _PROSE), indent="  ")
+        yield from paragraph(f"left out: {words}", width, indent="  ")
     for gate in [mutant for mutant in found.mutants if mutant.gates]:
-        yield from paragraph(f"must be killed and is alive: {gate.signature}, {gate.words}", min(width, _PROSE))
+        yield from paragraph(f"must be killed and is alive: {gate.signature}, {gate.words}", width)
 
 
 def _columns(mutants: Sequence[MutantResult]) -> list[Column]:

@@ -14,7 +14,6 @@ from idealab.report.table import Column, fit, paragraph, rows
 if TYPE_CHECKING:
     from idealab.plan import Plan
 
-_PROSE = 100
 _UNKNOWN = 10**6
 """Seeds from which on a plan says that it does not know, as after a pilot that is all over the place."""
 
@@ -35,9 +34,9 @@ def plan(found: Plan, width: int) -> Iterator[Text]:
     ]
     yield from rows(fit(columns, width, spare=("gradients", "there")))
     yield Text()
-    yield from paragraph(_whole(found), min(width, _PROSE))
+    yield from paragraph(_whole(found), width)
     for words in _notes(found):
-        yield from paragraph(words, min(width, _PROSE), first="note: ")
+        yield from paragraph(words, width, first="note: ")
 
 
 def _whole(found: Plan) -> str:

@@ -11,6 +11,9 @@ from rich.text import Text
 
 _GAP = 2
 
+PROSE = 100
+"""Prose is not wrapped wider than this, whatever the terminal has."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -48,8 +51,11 @@ def rows(columns: Sequence[Column]) -> Iterator[Text]:
         yield _join(list(zip(cells, columns, strict=True)))
 
 
-def paragraph(text: str, width: int, first: str = "", indent: str | None = None, style: str = "") -> Iterator[Text]:
+def paragraph(
+    text: str, width: int, first: str = "", indent: str | None = None, style: str = "", widest: int = PROSE
+) -> Iterator[Text]:
     """Wrap prose; ``first`` opens the first line, ``indent`` the others. No line begins with a dot that separates."""
+    width = min(width, widest)
     indent = " " * len(first) if indent is None else indent
     bound = text.replace(" · ", "\N{NO-BREAK SPACE}· ")
     lines = textwrap.wrap(bound, max(20, width), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False)

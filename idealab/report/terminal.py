@@ -38,9 +38,6 @@ DID = {"breaks": "break", "does_not_matter": "not matter", "undecided": "undecid
 _ROOMY = 18
 """Columns for a prediction from which on it is written with as many digits as the measured value."""
 
-_PROSE = 100
-"""Prose is not wrapped wider than this, whatever the terminal has."""
-
 
 def verification(result: Verification, width: int, declared: str = "") -> Iterator[Text]:
     """Draw a verification.
@@ -74,11 +71,11 @@ def verification(result: Verification, width: int, declared: str = "") -> Iterat
     if result.gates or result.remarks or result.hints:
         yield Text()
         for gate in dict.fromkeys(result.gates):
-            yield from paragraph(gate, min(width, _PROSE), first="held back: ")
+            yield from paragraph(gate, width, first="held back: ")
         for remark in dict.fromkeys(result.remarks):
-            yield from paragraph(remark, min(width, _PROSE), first="note: ")
+            yield from paragraph(remark, width, first="note: ")
         for hint in result.hints:
-            yield from paragraph(hint, min(width, _PROSE), first="hint, no result: ", indent="    ")
+            yield from paragraph(hint, width, first="hint, no result: ", indent="    ")
     yield Text()
     yield from _conclusion(result, width)
 
@@ -90,9 +87,9 @@ def _heading(result: Verification, width: int, declared: str) -> Iterator[Text]:
         yield line
     else:
         yield Text(result.idea, style="bold")
-        yield from paragraph(result.statement, min(width, _PROSE))
+        yield from paragraph(result.statement, width)
     words = f"declared {result.declaration[:8]} before the first run" + (f" · {declared}" if declared else "")
-    yield from paragraph(words, width, indent="  ", style="dim")
+    yield from paragraph(words, width, indent="  ", style="dim", widest=width)
 
 
 def _signatures(signatures: Sequence[SignatureResult], width: int) -> Iterator[Text]:
@@ -140,6 +137,8 @@ def _signature_columns(signatures: Sequence[SignatureResult], width: int) -> lis
 def _predicted(signature: SignatureResult, room: int) -> str:
     """The formula with its value, as much of it as there is room for; the value is what can be compared."""
     value = number.show(signature.weakest.predicted, 5 if room < _ROOMY else 7)
+    if signature.criterion not in ("Equals", "Identity"):
+        return value  # what is compared is a slope or a direction, whatever was derived for it
     try:
         constant = float(signature.formula) == signature.weakest.predicted
     except ValueError:
@@ -167,12 +166,15 @@ def _reservations(signature: SignatureResult, width: int) -> Iterator[Text]:
     said += [signature.weakest.note] if signature.weakest.note else []
     said += [f"not told apart from its rival {rival}" for rival in signature.rivals_standing]
     for line in said:
-        yield from paragraph(line, min(width, _PROSE), first=" " * 4)
+        yield from paragraph(line, width, first=" " * 4)
 
 
 def _more_seeds(signature: SignatureResult) -> Iterator[str]:
     """How many seeds would decide what is undecided."""
     undecided = [cell for cell in signature.cells if cell.verdict == "undecided" and cell.seeds and not cell.note]
+    given_up = sum(cell.given_up for cell in undecided)
+    if given_up:
+        yield f"{number.count(given_up, 'cell')} given up early: unlikely to be decided by the cap"
     needed = [cell.seeds_to_decide for cell in undecided]
     if undecided and all(needed):
         yield f"about {max(n for n in needed if n)} seeds in a cell would decide it: raise --seeds"
@@ -274,7 +276,7 @@ def _conclusion(result: Verification, width: int) -> Iterator[Text]:
         f"{CONCLUSION[result.verdict]}{within}.  Evidence 10^{number.evidence(result.evidence_log10)}.  "
         f"{number.duration(cost.seconds)}, {seeds}."
     )
-    for line in paragraph(words, min(width, _PROSE)):
+    for line in paragraph(words, width):
         line.highlight_words([CONCLUSION[result.verdict]], f"bold {STYLE[result.verdict]}")
         yield line
     yield Text(f"record {result.record[:8]}" if result.record else "not recorded", style="dim")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from idealab.symbolic.derivation import Derivation, Step
 
 SCHEMA = "idealab/derivation/1"
-_PROSE = 100
 
 
 def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
@@ -24,12 +23,12 @@ def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
         if i:
             yield Text()
         yield Text.assemble((derivation.name, "bold"), f"   {derivation.known}")
-        yield from paragraph(derivation.statement, min(width, _PROSE))
+        yield from paragraph(derivation.statement, width)
         for j, step in enumerate(derivation.steps, start=1):
             yield Text()
-            yield from paragraph(step.words, min(width, _PROSE), first=f"{j:3}. ")
+            yield from paragraph(step.words, width, first=f"{j:3}. ")
             yield from equation(step.equation, width, indent=9)
-            yield from paragraph(_how(step), min(width, _PROSE), first=" " * 5, indent=" " * 7, style="dim")
+            yield from paragraph(_how(step), width, first=" " * 5, indent=" " * 7, style="dim")
 
 
 def latex(derivations: Sequence[Derivation]) -> str:
