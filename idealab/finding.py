@@ -190,17 +190,29 @@ def _listed(points: Sequence[Point]) -> str:
 
 
 def _breaks(finding: Finding) -> str:
-    last, first = finding.between[0], finding.between[-1]
+    start, last, first = finding.points[0], finding.between[0], finding.between[-1]
     knob, at, way = finding.knob, show_setting(last.value), "up" if finding.outward > 0 else "down"
-    undecided = finding.between[1:-1]
-    seen = [f"absent from {show_setting(first.value)}"]
-    seen += [f"undecided at {_listed(undecided)}, where more seeds may decide"] if undecided else []
-    seen += [f"recurs at {_listed(finding.recurs)}"] if finding.recurs else []
-    crashed = f"; there {first.note}, which may be the simulation's fault" if first.note else ""
+    where = f"at {knob}={at}" if last is start else f"for {knob} from {show_setting(start.value)} {way} to {at}"
+    if finding.recurs:
+        absent = [point for point in finding.points if point.verdict == "absent"]
+        where += f", fails at {_listed(absent)} and holds again at {_listed(finding.recurs)}: there is no single edge"
+    beside = f" ({'; '.join(_beside(finding))})" if _beside(finding) else ""
+    crashed = f"; at {knob}={show_setting(first.value)}, {first.note}" if first.note else ""
+    crashed += ", which may be the simulation's fault" if crashed else ""
+    claim = "the first stretch alone" if finding.recurs else "it"
     return (
-        f'holds for {knob} {way} to {at} ({"; ".join(seen)}){crashed}; to claim it: scope "{finding.scope}", '
+        f'holds {where}{beside}{crashed}; to claim {claim}: scope "{finding.scope}", '
         f"conditions {way} to {knob}={at}, and verify on fresh seeds (--master-seed {finding.fresh})"
     )
+
+
+def _beside(finding: Finding) -> list[str]:
+    """What was seen further out, but for what is said of a signature that holds again past an absent value."""
+    undecided = [point for point in finding.points if point.verdict == "undecided"]
+    inside = [point for point in finding.between[1:] if point.verdict == "present"]
+    seen = [] if finding.recurs else [f"absent from {show_setting(finding.between[-1].value)}"]
+    seen += [f"undecided at {_listed(undecided)}, where more seeds may decide"] if undecided else []
+    return seen + ([f"present at {_listed(inside)}"] if inside else [])
 
 
 def _holds(finding: Finding) -> str:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 
 from idealab import registry
@@ -51,9 +52,10 @@ def find_scope(
     """Bracket the value of a knob where each signature stops holding.
 
     In every experiment that has the knob, its most favourable condition (the first of the sweep) is run at one value
-    of the knob after another, all else as it is: outward through the values of the sweep and on by factors of two as
-    far as the ranges allow, until each signature was seen absent; then by bisection, until the value that is absent
-    differs from the one that is present by a factor of `idealab.judge.bracket.RESOLUTION` at most.
+    of the knob after another, all else as it is: outward through all values of the sweep, so that what fails and holds
+    again is seen; on by factors of two as far as the ranges allow, until each signature was seen absent; then by
+    bisection, until the value that is first absent differs from the one that is present by a factor of
+    `idealab.judge.bracket.RESOLUTION` at most.
 
     Parameters
     ----------
@@ -62,14 +64,15 @@ def find_scope(
     knob
         A setting that is a number.
     span
-        From the most favourable value to the last one to look at; the first may be the larger one. By default from
-        the sweep's first value in the direction in which the sweep goes.
+        From the most favourable value to the last one to look at; the first may be the larger one. All values of the
+        sweep in between are tried. By default from the sweep's first value in the direction in which the sweep goes.
     experiments, select, levels, settings, master_seed, ledger, progress
         As for `idealab.verify.verify`.
     seeds
         Cap of seeds at one value.
     steps
-        Cap of values tried in each experiment; at most half of them on the way outward.
+        Cap of values tried in each experiment, at most half of them on the way outward; but the sweep's own values are
+        all tried, however many they are.
     record
         False leaves no trace. Otherwise the ledger keeps what was observed, so that a search goes on where it was
         interrupted, but no verdict: a search is none on the idea.
@@ -115,13 +118,18 @@ def find_scope(
 
 
 def _check(knob: str, span: Span | None, settings: Mapping[str, Setting], steps: int, master_seed: int) -> None:
-    if span is not None and not (all(map(math.isfinite, span)) and span[0] != span[1]):
-        raise UsageError(f"span={span!r} must be two different finite numbers, the most favourable value first")
+    if span is not None and not (len(span) == 2 and all(map(_is_finite, span)) and span[0] != span[1]):
+        shown = "..".join(map(show_setting, span))
+        raise UsageError(f"{knob}={shown} must be two different finite numbers, the most favourable value first")
     if knob in settings:
         raise UsageError(f"{knob} cannot be held at {settings[knob]!r} and searched; leave one of the two out")
     for name, value, least in (("steps", steps, 2), ("master_seed", master_seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{name}={value!r} must be a whole number from {least} to 2^32 - 1")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def _check_settings(experiments: Sequence[Experiment], knob: str, settings: Mapping[str, Setting]) -> None:
@@ -173,10 +181,12 @@ def _searches(
         # A claim along the knob, such as a trend, is not one about a single value of it.
         asked = [s for s in measured if s.criterion.along in ("", checkpoints_of(s, experiment)[0])]
         left_out += [f"{s.name} in {experiment.name}: it is claimed along a sweep" for s in measured if s not in asked]
-        search = Search(pipeline, experiment, knob, span, steps, tuple(s.name for s in asked))
-        problem = _unsearchable(experiment, knob, span) or search.obstacle
-        if problem:
+        if problem := _unsearchable(experiment, knob, span):
             left_out.append(problem)
+            continue
+        search = Search(pipeline, experiment, knob, span, steps, tuple(s.name for s in asked))
+        if search.obstacle:
+            left_out.append(search.obstacle)
         elif asked:
             planned.append(search)
     if not planned and left_out:
@@ -186,7 +196,22 @@ def _searches(
         raise NothingMatchedError(f"no experiment that has {knob} measures a signature that was asked for")
     for search in planned:
         search.run()
-    return planned, left_out
+    asides = [_aside(search.experiment, knob, pipeline.settings) for search in planned]
+    return planned, left_out + [words for words in asides if words]
+
+
+def _aside(experiment: Experiment, knob: str, settings: Collection[str]) -> str:
+    """Which conditions along the knob are not run as declared, as the knob alone moves; empty if there are none."""
+    if len(values_of(experiment, knob)) == 1:
+        return ""
+    held = {knob, *settings}
+    first, *rest = experiment.conditions
+    names = dict.fromkeys(name for condition in experiment.conditions for name in condition.settings)
+    differ = [n for n in names if n not in held and any(c.settings.get(n) != first.settings.get(n) for c in rest)]
+    differ += ["data"] if any(condition.data is not first.data for condition in rest) else []
+    if not differ:
+        return ""
+    return f"conditions of {experiment.name} that differ from {first} in more than the knob (in {', '.join(differ)})"
 
 
 def _unsearchable(experiment: Experiment, knob: str, span: Span | None) -> str:

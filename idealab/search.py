@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 from idealab.errors import UsageError
@@ -137,6 +137,8 @@ class Search:
         self.span = None if span is None else (kind(span[0]), kind(span[1]))
         first, last = self.span or (self.values[0], self.values[-1])
         self.outward = 1 if last > first else -1
+        ends = sorted(self.span or (-math.inf, math.inf))
+        self.declared = [value for value in self.values if ends[0] <= value <= ends[1]]
         self.points: dict[float, Mapping[str, Point]] = {}
         self.edge = ""
 
@@ -149,11 +151,27 @@ class Search:
             return f"{self.knob} is a whole number in {self.experiment.name}, and the span holds only {self.span[0]}"
         return self._forbidden(self.span[0])
 
+    @property
+    def surprise(self) -> str:
+        """What the direction of the span takes for granted against the sweep; empty if they agree."""
+        if self.span is None or (self.values[-1] - self.values[0]) * self.outward >= 0:
+            return ""
+        first, last = map(show_setting, self.span)
+        return (
+            f"{self.knob}={first}..{last} runs against the sweep of {self.experiment.name}: "
+            f"{first} is taken for the most favourable value"
+        )
+
     def run(self) -> None:
-        """Outward until every signature that holds at first was seen absent, then closer to where that begins."""
-        rungs = list(islice(self._rungs(), max(2, self.steps // 2)))
-        self._walk(rungs)
-        step = abs(rungs[1] - rungs[0])
+        """Outward until every signature that holds at first was seen absent, then closer to where that begins.
+
+        Every declared value is tried on the way, whatever was seen before it: what fails may hold again.
+        """
+        if self.surprise:
+            self.pipeline.watcher.warn(self.surprise)
+        self._walk()
+        first, second, *_ = self.values if self.span is None else ladder(*self.span)
+        step = abs(second - first)
         while len(self.points) < self.steps:
             gaps = [gap for finding in self.findings() for gap in finding.gaps if not is_narrow(*gap, step)]
             if not gaps:
@@ -180,18 +198,38 @@ class Search:
         )
 
     def _rungs(self) -> Iterator[float]:
-        return outward(self.values) if self.span is None else ladder(*self.span)
+        """Every declared value, each in place of the nearest one that a span or factors of two would have added."""
+        if self.span is None:
+            yield from self.values[:-2]
+            yield from outward(self.values[-2:])
+            return
+        rungs = list(ladder(*self.span))
+        replaced = {min(rungs, key=lambda rung: abs(rung - value)) for value in self.declared} - {*self.span}
+        yield from sorted({*rungs} - replaced | {*self.declared}, key=lambda value: value * self.outward)
 
-    def _walk(self, rungs: Sequence[float]) -> None:
-        """Outward until no signature is left that held at first and was not yet absent; no further than is allowed."""
-        for k, value in enumerate(rungs):
-            self.edge = self._forbidden(value) if k else ""
-            if self.edge:
-                value = self._last_allowed(rungs[k - 1], value)
-            if value not in self.points:
-                self._try(value)
-            if self.edge or not any(finding.last and not finding.first for finding in self.findings()):
+    def _walk(self) -> None:
+        """Outward through all declared values, and others while they are wanted; no further than is allowed."""
+        allowed: float | None = None
+        for value in self._rungs():
+            if value not in self.declared and not self._wanted():
+                if self.points.keys() >= {*self.declared}:
+                    return
+                continue
+            self.edge = "" if allowed is None else self._forbidden(value)
+            if self.edge and allowed is not None:
+                if self._lasting() and (furthest := self._last_allowed(allowed, value)) not in self.points:
+                    self._try(furthest)
                 return
+            self._try(value)
+            allowed = value
+
+    def _wanted(self) -> bool:
+        """Whether one more value outward may be tried that nobody declared."""
+        return not self.points or (len(self.points) < max(2, self.steps // 2) and self._lasting())
+
+    def _lasting(self) -> bool:
+        """Whether a signature is left that held at first and was not yet absent."""
+        return any(finding.last and not finding.first for finding in self.findings())
 
     def _at(self, value: float) -> Condition:
         """The most favourable condition at another value of the knob."""

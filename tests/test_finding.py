@@ -65,21 +65,34 @@ def test_a_bracket_goes_from_the_last_that_held_to_the_first_that_did_not(seen, 
 
 def test_a_break_is_proposed_as_a_narrower_claim():
     assert finding("pppa", fresh=8).proposal == (
-        'height holds for a up to 3 (absent from 4); to claim it: scope "a <= 3", conditions up to a=3, and verify on '
-        "fresh seeds (--master-seed 8)"
+        'height holds for a from 1 up to 3 (absent from 4); to claim it: scope "a <= 3", conditions up to a=3, and '
+        "verify on fresh seeds (--master-seed 8)"
     )
     assert finding("pppa", outward=-1).proposal == (
-        'height holds for a down to 2 (absent from 1); to claim it: scope "a >= 2", conditions down to a=2, and verify '
-        "on fresh seeds (--master-seed 1)"
+        'height holds for a from 4 down to 2 (absent from 1); to claim it: scope "a >= 2", conditions down to a=2, and '
+        "verify on fresh seeds (--master-seed 1)"
     )
+
+
+def test_what_holds_again_is_not_said_to_have_one_edge():
+    assert finding("pppapp").proposal == (
+        "height holds for a from 1 up to 3, fails at 4 and holds again at 5, 6: there is no single edge; "
+        'to claim the first stretch alone: scope "a <= 3", conditions up to a=3, and verify on fresh seeds '
+        "(--master-seed 1)"
+    )
+    assert "absent from" not in finding("papa").proposal
 
 
 @pytest.mark.parametrize(
     ("seen", "changes", "words"),
     [
-        ("puuaapa", {}, "(absent from 4; undecided at 2, 3, where more seeds may decide; recurs at 6)"),
+        ("pa", {}, 'height holds at a=1 (absent from 2); to claim it: scope "a <= 1", conditions up to a=1, and'),
+        ("puuaapa", {}, "holds at a=1, fails at 4, 5, 7 and holds again at 6: there is no single edge (undecided at 2"),
+        ("puuaapa", {}, "(undecided at 2, 3, where more seeds may decide); to claim the first stretch alone"),
+        ("pupa", {}, "(absent from 4; undecided at 2, where more seeds may decide; present at 3); to claim it"),
+        ("paua", {}, "(absent from 2; undecided at 3, where more seeds may decide); to claim it"),
         ("p" + "u" * 7 + "a", {}, "undecided at 2, 3, 4, …, 8, where"),
-        ("pa", {"note": "2 of 4 seeds did not give a finite number"}, "; there 2 of 4 seeds did not give a finite"),
+        ("pa", {"note": "2 of 4 seeds did not give a finite number"}, "; at a=2, 2 of 4 seeds did not give a finite"),
         ("pa", {"note": "2 of 4 seeds did not give a finite number"}, "which may be the simulation's fault; to claim"),
         ("pp", {}, "height holds everywhere looked, from a=1 to 2"),
         ("pp", {"edge": "a=3.0 is too much"}, "from a=1 to 2, the edge of what may be set: a=3.0 is too much"),

@@ -78,10 +78,12 @@ def test_what_stays_undecided_lies_within_the_bracket(search):
     assert found.last.value <= 1.1 <= found.first.value
 
 
-def test_a_signature_that_never_held_takes_one_value(search):
+def test_a_signature_that_never_held_takes_the_declared_values_alone(search):
     found = search(defect="off")
     assert [finding.status for finding in found.findings] == ["never held"]
-    assert (found.tried, found.found) == (1, False)
+    assert (found.tried, found.found) == (2, False)
+    outside = search(defect="off", span=(3.0, 30.0))
+    assert list(points_of(outside)) == [3.0], "where nothing is declared, the first value is enough"
 
 
 def test_noise_leaves_it_undecided_and_says_what_would_help(search):
@@ -93,7 +95,7 @@ def test_noise_leaves_it_undecided_and_says_what_would_help(search):
 def test_seeds_that_are_all_alike_are_called_out(search):
     found = search(defect="frozen")
     assert found.findings[0].proposal.endswith("the seed does not reach the experiment")
-    assert found.tried == 1
+    assert list(points_of(found)) == [1.0, 2.0]
 
 
 def test_without_a_break_the_search_ends(search):
@@ -265,8 +267,10 @@ def test_data_and_held_settings_are_kept(search, toy):
         ("bent", {}, UsageError, "bent=False is no number"),
         ("size", {}, UsageError, "size=4 is how the experiment is built, not a knob"),
         ("size", {"span": (1, 9)}, UsageError, "size=4 is how the experiment is built, not a knob"),
-        ("a", {"span": (1.0, 1.0)}, UsageError, "must be two different finite numbers, the most favourable value fir"),
-        ("a", {"span": (1.0, math.inf)}, UsageError, "must be two different finite numbers"),
+        ("a", {"span": (1.0, 1.0)}, UsageError, r"a=1\.\.1 must be two different finite numbers, the most favourable"),
+        ("a", {"span": (1.0, math.inf)}, UsageError, r"a=1\.\.inf must be two different finite numbers"),
+        ("a", {"span": (1.0, "2")}, UsageError, r"a=1\.\.2 must be two different finite numbers"),
+        ("a", {"span": (1.0, 2.0, 3.0)}, UsageError, r"a=1\.\.2\.\.3 must be two different finite numbers"),
         ("t", {"span": (12.0, 2.0)}, UsageError, r"^t=12\.0 is outside 0 < t < 10: there is a wall"),
         ("count", {"span": (1.2, 1.4)}, UsageError, "count is a whole number in bench, and the span holds only 1"),
         ("zigzag", {}, UsageError, r"zigzag goes up and down along the sweep of bench \(1, 3, 2\); say how far"),

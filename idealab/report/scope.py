@@ -21,6 +21,8 @@ _STATUS = {
     "never held": Text("never held", "bold red"),
     "undecided": Text("undecided", "magenta"),
 }
+_RECURS = Text("on and off", "magenta")
+"""Drawn where what breaks holds again further out: a bracket alone would say that there is one edge."""
 
 _PROSE = 100
 """Prose is not wrapped wider than this, whatever the terminal has."""
@@ -67,14 +69,12 @@ def scope(result: Scope, width: int) -> Iterator[Text]:
 
 def _table(findings: Sequence[Finding], width: int) -> Iterator[Text]:
     """One row for each signature, below the name of its experiment if there are several."""
-    words = max(_STATUS[finding.status].cell_len for finding in findings)
-    names = [
-        Text.assemble(_padded(_STATUS[f.status], words), "  ", f.signature, "" if f.primary else " *") for f in findings
-    ]
+    words = max(_status(finding).cell_len for finding in findings)
+    names = [Text.assemble(_padded(_status(f), words), "  ", f.signature, "" if f.primary else " *") for f in findings]
     columns = [
         Column("signature", tuple(names)),
         Column("holds to", tuple(Text(_value(f.last)) for f in findings), right=True),
-        Column("absent from", tuple(Text(_value(f.first)) for f in findings), right=True),
+        Column("first absent", tuple(Text(_value(f.first)) for f in findings), right=True),
         Column("off, in tolerances", tuple(Text(_deviations(f)) for f in findings)),
         Column("seeds", tuple(Text(str(sum(point.seeds for point in f.points))) for f in findings), right=True),
         Column("values", tuple(Text(str(len(f.points))) for f in findings), right=True),
@@ -88,6 +88,10 @@ def _table(findings: Sequence[Finding], width: int) -> Iterator[Text]:
         yield from (row for _, row in group)
     if not all(finding.primary for finding in findings):
         yield Text("* secondary: the verdict does not rest on it", style="dim")
+
+
+def _status(finding: Finding) -> Text:
+    return _RECURS if finding.status == "breaks" and finding.recurs else _STATUS[finding.status]
 
 
 def _padded(text: Text, width: int) -> Text:

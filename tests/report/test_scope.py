@@ -47,17 +47,17 @@ def test_what_is_drawn():
         "toy   how far along a it holds",
         "a search is exploratory and proves nothing: what it proposes must be verified on fresh seeds",
         "",
-        "signature               holds to  absent from  off, in tolerances  seeds  values",
-        "breaks      height             2            4  0.12, then 3.2         18       3",
-        "holds       curve              4               0.12                   18       3",
-        "holds       energies *         4               0.12                   18       3",
-        "undecided   spread             1               0.12                   18       3",
-        "never held  weight                          1  3.2                    18       3",
+        "signature               holds to  first absent  off, in tolerances  seeds  values",
+        "breaks      height             2             4  0.12, then 3.2         18       3",
+        "holds       curve              4                0.12                   18       3",
+        "holds       energies *         4                0.12                   18       3",
+        "undecided   spread             1                0.12                   18       3",
+        "never held  weight                           1  3.2                    18       3",
         "* secondary: the verdict does not rest on it",
         "",
         "bench, at a=1, t=2, noise=0.02 but for a",
-        '  height: holds for a up to 2 (absent from 4); to claim it: scope "a <= 2", conditions up to a=2,',
-        "    and verify on fresh seeds (--master-seed 1)",
+        '  height: holds for a from 1 up to 2 (absent from 4); to claim it: scope "a <= 2", conditions up to',
+        "    a=2, and verify on fresh seeds (--master-seed 1)",
         "  curve, energies: holds everywhere looked, from a=1 to 4",
         "  spread: was not bracketed for a: present at 1; undecided at 2, 4; more seeds may decide it:",
         "    --seeds 24",
@@ -88,6 +88,13 @@ def test_several_experiments_are_told_apart():
     assert [line.strip() for line in lines if "together" in line] == [
         'all primary signatures together: scope "a <= 2"; height is the first to go'
     ]
+
+
+def test_what_holds_again_further_out_is_not_drawn_as_a_bracket():
+    again = finding("height", "present", "absent", "present")
+    lines = drawn(replace(FOUND, findings=(again,), left_out=()))
+    assert lines[4].split()[:4] == ["on", "and", "off", "height"]
+    assert "fails at 2 and holds again at 4: there is no single edge" in " ".join(lines)
 
 
 def test_every_status_is_a_word_and_colour_only_repeats_it():
