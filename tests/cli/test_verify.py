@@ -13,6 +13,7 @@ import pytest
 from idealab.cli import main
 from idealab.errors import DeclarationError, LedgerError, NothingMatchedError, UnknownNameError, UsageError
 from idealab.finding import Finding, Point, Scope
+from idealab.request import QUICK_SEEDS
 from idealab.verification import Cost, Verification
 
 Found = Callable[..., Verification]
@@ -286,7 +287,7 @@ def test_the_options_reach_the_search(searching: Any, pipeline: Any, tmp_path: P
     [
         ("", (), None),
         ("--quick", ("idealized",), None),
-        ("--quick --seeds 64", ("idealized",), 16),
+        ("--quick --seeds 64", ("idealized",), QUICK_SEEDS),
         ("--quick --seeds 8 --level real", ("real data",), 8),
     ],
 )
