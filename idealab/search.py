@@ -200,8 +200,8 @@ class Search:
     def _rungs(self) -> Iterator[float]:
         """Every declared value, each in place of the nearest one that a span or factors of two would have added."""
         if self.span is None:
-            yield from self.values[:-2]
-            yield from outward(self.values[-2:])
+            yield from self.values
+            yield from outward(*self.values[-2:])
             return
         rungs = list(ladder(*self.span))
         replaced = {min(rungs, key=lambda rung: abs(rung - value)) for value in self.declared} - {*self.span}

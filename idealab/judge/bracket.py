@@ -7,26 +7,21 @@ one of the ends is zero, or the signs differ, there is no ratio, and the step to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import count
 
 RESOLUTION = 1.1
 
 _RUNGS = 4
-"""Steps at most in which a span, or a sweep, is gone through: each costs as much as one that narrows a bracket."""
+"""Steps at most in which a span is gone through: each costs as much as one that narrows a bracket."""
 
 
-def outward(values: Sequence[float]) -> Iterator[float]:
-    """Values of a sweep, the first and the last among them, and on from there by factors of two, without end.
+def outward(before: float, last: float) -> Iterator[float]:
+    """Go on from the last two values of a sweep, which are not among those given, by factors of two, without end.
 
-    Parameters
-    ----------
-    values
-        Two or more, growing or falling. From zero, or towards it, the last step is doubled, or what is left is halved.
+    From zero, or towards it, the last step is doubled, or what is left is halved.
     """
-    stride = math.ceil((len(values) - 1) / _RUNGS)
-    yield from (*values[:-1:stride], values[-1])
-    last, step = values[-1], values[-1] - values[-2]
+    step = last - before
     for k in count(1):
         if last == 0:
             yield step * 2 ** (k - 1)

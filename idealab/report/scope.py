@@ -24,9 +24,6 @@ _STATUS = {
 _RECURS = Text("on and off", "magenta")
 """Drawn where what breaks holds again further out: a bracket alone would say that there is one edge."""
 
-_PROSE = 100
-"""Prose is not wrapped wider than this, whatever the terminal has."""
-
 
 def scope(result: Scope, width: int) -> Iterator[Text]:
     """Draw what a search found.
@@ -41,29 +38,28 @@ def scope(result: Scope, width: int) -> Iterator[Text]:
     Text
         One line each.
     """
-    prose = min(width, _PROSE)
     yield Text.assemble((result.idea, "bold"), f"   how far along {result.knob} it holds")
     words = "a search is exploratory and proves nothing: what it proposes must be verified on fresh seeds"
-    yield from paragraph(words, prose, style="dim")
+    yield from paragraph(words, width, style="dim")
     yield Text()
     yield from _table(result.findings, width)
     for experiment, group in groupby(result.findings, key=lambda finding: finding.experiment):
         yield Text()
-        yield from _experiment(experiment, list(group), prose)
+        yield from _experiment(experiment, list(group), width)
         if first := result.together.get(experiment):
             words = f'all primary signatures together: scope "{first.scope}"; {first.signature} is the first to go'
-            yield from paragraph(words, prose, first="  ", indent="    ")
+            yield from paragraph(words, width, first="  ", indent="    ")
     if result.left_out:
         yield Text()
     for words in result.left_out:
-        yield from paragraph(words, prose, first="left out: ")
+        yield from paragraph(words, width, first="left out: ")
     yield Text()
     cost = result.cost
     seeds = number.count(cost.seeds, "seed")
     seeds += f", {cost.reused_seeds} of them from the ledger" if cost.reused_seeds else ""
     yield from paragraph(
         f"{number.count(result.tried, 'value')} of {result.knob} tried.  {number.duration(cost.seconds)}, {seeds}.",
-        prose,
+        width,
     )
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 
 import pytest
 from hypothesis import given, strategies as st
@@ -20,11 +20,10 @@ from idealab.judge.bracket import RESOLUTION, is_narrow, ladder, middle, outward
         ((-1.0, 0.0), [-1.0, 0.0, 1.0, 2.0, 4.0, 8.0]),
         ((16, 64), [16, 64, 128, 256, 512, 1024]),
         ((9, 7), [9, 7, 5, 3, 1, -1]),
-        (tuple(float(2**k) for k in range(9)), [1.0, 4.0, 16.0, 64.0, 256.0, 512.0]),
     ],
 )
 def test_a_sweep_is_gone_through_and_gone_on_with_by_factors_of_two(values, rungs):
-    found = list(islice(outward(values), 6))
+    found = list(islice(chain(values, outward(*values[-2:])), 6))
     assert found == rungs
     assert {type(value) for value in found} == {type(values[0])}
 
@@ -83,5 +82,5 @@ def test_values_are_written_in_few_digits():
 
 def test_the_first_rungs_are_in_order():
     for values in ((1.0, 2.0), (3.0, 2.0, 1.0), (-1.0, 0.0, 1.0)):
-        steps = [b - a for a, b in pairwise(islice(outward(values), 8))]
+        steps = [b - a for a, b in pairwise(islice(chain(values, outward(*values[-2:])), 8))]
         assert all(step * steps[0] > 0 for step in steps)
