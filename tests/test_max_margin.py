@@ -20,12 +20,18 @@ def _times(factor, signature):
     return replace(signature, derivation=wrong, step="wrong", rivals=Named())
 
 
-def test_max_margin_is_supported_with_every_control_as_it_must_be():
-    found = verify("max_margin", quick=True, record=False)
+@pytest.mark.parametrize("quick", [True, False])
+def test_max_margin_is_supported_with_every_control_as_it_must_be(quick):
+    found = verify("max_margin", quick=quick, master_seed=3, record=False)
     assert found.verdict == "supported", (found.gates, found.remarks)
     assert {signature.verdict for signature in found.signatures} == {"present"}
     assert {control.assumption for control in found.controls} == set(load("max_margin").assumptions)
     assert all(control.ok for control in found.controls)
+    assert found.mutants is not None
+    assert found.mutants.resolvable_score >= 0.95
+    assert not any(mutant.gates for mutant in found.mutants.mutants)
+    killed, asked = found.mutants.having("killed"), {s.name for s in found.signatures if s.primary}
+    assert {mutant.signature for mutant in killed} >= asked
 
 
 @pytest.mark.parametrize("name", ["loss_clock", "projection", "support_shape", "support_residual", "relative_gap"])
