@@ -12,6 +12,7 @@ from typing import Any, Literal
 import jax
 
 from idealab.errors import DeclarationError, UnknownNameError, UsageError
+from idealab.symbolic.blind import observing
 
 Level = Literal["idealized", "real data", "network"]
 LEVELS: tuple[Level, ...] = ("idealized", "real data", "network")
@@ -59,7 +60,8 @@ class Condition:
 
 @cache
 def _loaded(load: Callable[[], Any]) -> Any:
-    return load()
+    with observing():
+        return load()
 
 
 def show_setting(value: Setting) -> str:
@@ -118,6 +120,10 @@ class Range:
 class Experiment:
     """One tailored experiment: a sweep, what is recorded where, and which assumptions it can take away.
 
+    Conditions share their keys (common random numbers): seed i draws the same key in every condition and control of an
+    experiment, so what is drawn alike is equal there, and conditions differ by what they change. Their errors are not
+    independent. Experiments of other names have other keys.
+
     Parameters
     ----------
     name, statement
@@ -126,7 +132,7 @@ class Experiment:
         ``"idealized"`` (the model of the theory), ``"real data"`` (that model on a data set) or ``"network"``.
     observe
         ``observe(key, condition) -> Observation``: pure; jits, and maps over keys. A seed redraws all that the theory
-        averages over.
+        averages over. It is blind to the theory: what it reports is compared with predictions that it must not reach.
     observables
         Names of the observables on which the sweep is judged; ``observe`` may report more.
     conditions
@@ -151,7 +157,8 @@ class Experiment:
     Raises
     ------
     DeclarationError
-        If the sweep is empty, a label is ambiguous, checkpoints are not finite, or there are too few seeds.
+        If the sweep is empty, a label is ambiguous, checkpoints are not finite, or numbers of seeds are too small or
+        not whole.
     """
 
     name: str
@@ -184,6 +191,11 @@ class Experiment:
             raise DeclarationError(
                 f"experiment {self.name!r}: the label {taken.pop()!r} belongs to a control; rename the condition"
             )
+        for name in ("max_seeds", "block"):
+            if type(getattr(self, name)) is not int:
+                raise DeclarationError(
+                    f"experiment {self.name!r}: {name}={getattr(self, name)!r} must be a whole number, an int"
+                )
         if self.max_seeds < 4:
             raise DeclarationError(f"experiment {self.name!r}: max_seeds={self.max_seeds} must be at least 4")
         if self.block < 1:

@@ -17,10 +17,11 @@ from idealab.judge.cells import Rules
 from idealab.ledger.records import DECLARATION, digest
 from idealab.ledger.store import Ledger
 from idealab.run import Progress, Runner, Task, precise, use_compilation_cache
+from idealab.source import refuse_answers
 
 DEFAULT_LEVELS = ("idealized", "real data")
 QUICK_LEVELS = ("idealized",)
-QUICK_SEEDS = 16
+QUICK_SEEDS = 32
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     given = request.experiments
     chosen = registry.load_experiments(theory.name) if given is None else tuple(given)
     registry.pair(theory, chosen)
+    for experiment in chosen:
+        refuse_answers(experiment)
     signatures = [theory.signatures[name] for name in select] if select else list(theory.signatures.values())
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS

@@ -1,24 +1,34 @@
-"""What decides an observation, as a hash: the source of `observe`, of all it stands on, and the values it carries."""
+"""What decides an observation: the source of `observe`, all it stands on, and the values it carries.
+
+As a hash, and looked through for the answer: an experiment that carries the theory would confirm any theory.
+"""
 
 from __future__ import annotations
 
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false
+import dis
+import gc
 import hashlib
 import inspect
 import sys
 import sysconfig
 import uuid
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache, partial
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import jax
 import numpy as np
+import sympy as sp
 
 import idealab.experiment
 import idealab.simulate
+from idealab.errors import DeclarationError
+from idealab.experiment import Experiment
+from idealab.symbolic.blind import NOT_BLIND
 
 
 def source_digest(observe: Callable[..., Any]) -> str:
@@ -65,8 +75,7 @@ def _own(file: Path, name: str, module: ModuleType | None) -> bool:
     """Whether a module belongs to the project of the experiment: its top-level package, or not installed at all."""
     if module is not None and name.partition(".")[0] == module.__name__.partition(".")[0]:
         return file.suffix == ".py"
-    installed = {Path(path).resolve() for path in sysconfig.get_paths().values()}
-    return file.suffix == ".py" and not installed & set(file.resolve().parents)
+    return file.suffix == ".py" and not _installed(str(file))
 
 
 def _framework(name: str) -> bool:
@@ -115,3 +124,125 @@ def _carried(value: Any, inside: tuple[int, ...]) -> str:
     if parts is None:
         return repr(item)
     return f"{type(item).__name__}({', '.join(_carried(part, (*inside, id(item))) for part in parts)})"
+
+
+# --- Blind to the answer ----------------------------------------------------------------------------------------------
+
+
+def refuse_answers(experiment: Experiment) -> None:
+    """Look for the theory in all that ``observe`` and the loaders of data reach, before anything runs.
+
+    That is what closures, defaults, partials, instances and containers hold; and what functions and classes name, if
+    they are no installed package of others: globals, imports, attributes of modules. What is looked up by a computed
+    name is not found, nor is a formula that was typed again, or numbers that it gave.
+
+    Raises
+    ------
+    DeclarationError
+        If there is a part of a theory, a Sympy expression that is no number, or a function made from a formula.
+    """
+    home = getattr(_unwrapped(experiment.observe), "__module__", None) or ""
+    conditions = (*experiment.conditions, *experiment.toggles.values())
+    held = [("observe", experiment.observe), *((f"data of {condition}", condition.data) for condition in conditions)]
+    waiting = [((name,), value, frozenset[str]()) for name, value in held]
+    seen: dict[tuple[int, frozenset[str]], Any] = {}  # with the values, lest an id be given to another
+    while waiting:
+        path, value, names = waiting.pop()
+        called = _unwrapped(value)
+        if not inspect.isroutine(called) and callable(called):
+            called = type(called).__call__
+        names |= {name for code in _codes(getattr(called, "__code__", None)) for name in code.co_names}
+        if (known := (id(value), names if inspect.ismodule(value) else frozenset[str]())) in seen:
+            continue
+        seen[known] = value
+        if kind := _answer(value):
+            found = f"{'.'.join(path)}: {kind}"
+            raise DeclarationError(f"experiment {experiment.name!r} reaches the theory ({found}), {NOT_BLIND}")
+        waiting += [((*path, name) if name else path, part, names) for name, part in _parts(value, names, home)]
+
+
+def _answer(value: Any) -> str:
+    """What a value is, if theories are made of such; empty if they are not."""
+    if isinstance(value, (sp.Basic, sp.MatrixBase)):
+        return "" if getattr(value, "is_number", False) else "a Sympy expression"
+    if isinstance(value, FunctionType):
+        printed = value.__code__.co_filename.startswith(("<lambdifygenerated", "<prediction>"))
+        return "a function made from a formula" if printed or _theoretical(value.__module__) else ""
+    kind: type = value if isinstance(value, type) else type(value)
+    if not _theoretical(kind.__module__):
+        return ""
+    return f"the class {kind.__name__}" if kind is value else f"of type {kind.__name__}"
+
+
+def _theoretical(module: str | None) -> bool:
+    """Whether a module of idealab is one of formulas; that which guards them is not."""
+    return f"{module}.".startswith(("idealab.idea.", "idealab.symbolic.")) and module != "idealab.symbolic.blind"
+
+
+def _parts(value: Any, names: frozenset[str], home: str) -> Iterator[tuple[str, Any]]:
+    """What a value reaches in one step, by name; a module is asked for its attributes of these ``names``."""
+    item: Any = value  # not narrowed to types with unknown parts
+    if isinstance(value, FunctionType):
+        code, defaults = value.__code__, value.__defaults__ or ()
+        yield from zip(code.co_varnames[code.co_argcount - len(defaults) :], defaults, strict=False)
+        yield from ((value.__kwdefaults__ or {}) | vars(value)).items()
+        for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=True):
+            yield from ((name, part) for part in gc.get_referents(cell))  # an empty cell has none
+        if _ours(code.co_filename, value.__module__, home):
+            yield from _named(value)
+    elif isinstance(value, ModuleType):
+        if _ours(getattr(value, "__file__", None), value.__name__, home):
+            yield from ((name, getattr(value, name, None)) for name in names)
+    elif isinstance(value, type):
+        if _ours(getattr(sys.modules.get(value.__module__), "__file__", None), value.__module__, home):
+            yield from (*vars(value).items(), *(("", base) for base in value.__bases__))
+    elif isinstance(value, dict):
+        yield from (pair for key, part in item.items() for pair in (("", key), (str(key), part)))
+    elif isinstance(value, _SHELLS):
+        yield "", item.__wrapped__
+    elif not isinstance(value, (sp.Basic, jax.Array)):
+        yield from (("", part) for part in gc.get_referents(value))
+
+
+_SHELLS = (type(cache(str)), type(jax.jit(str)))
+"""Wrappers that also lead to what others have left there: a cache, a registry."""
+
+
+def _named(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The globals that a function names, and the modules that it imports."""
+    package = (function.__module__ or "").split(".")
+    for operation, name in _reads(function.__code__):
+        if operation == "IMPORT_NAME":  # absolute, or relative to one of the packages
+            found = (".".join(filter(None, (*package[:depth], name))) for depth in range(len(package)))
+            yield from ((name, sys.modules.get(module)) for module in found)
+        else:
+            yield name, function.__globals__.get(name)
+
+
+@lru_cache(maxsize=4096)
+def _reads(code: CodeType) -> tuple[tuple[str, str], ...]:
+    operations = ("LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
+    found = (instruction for part in _codes(code) for instruction in dis.get_instructions(part))
+    return tuple((read.opname, read.argval) for read in found if read.opname in operations)
+
+
+def _codes(code: Any) -> Iterator[CodeType]:
+    """A function's code and the codes of the functions within; none for what is not code."""
+    if isinstance(code, CodeType):
+        yield code
+        for constant in code.co_consts:
+            yield from _codes(constant)
+
+
+def _ours(file: str | None, module: str | None, home: str) -> bool:
+    """Whether code is part of idealab, or of the experiment's package, or not installed at all."""
+    top = (module or "").partition(".")[0]
+    if top in ("idealab", home.partition(".")[0]):
+        return True
+    return not _installed(file) if file else top not in sys.stdlib_module_names  # without one: typed, or in C
+
+
+@cache
+def _installed(file: str) -> bool:
+    places = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+    return bool(places & set(Path(file).resolve().parents))

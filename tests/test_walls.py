@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "registry": CONTRACT,
     "ledger": CONTRACT,
     "run": CONTRACT | {"ledger"},
-    "source": {"experiment", "simulate"},  # it hashes them
+    "source": {"experiment", "simulate", "symbolic", "errors"},  # it hashes the first two
     "declaration": CONTRACT | {"source"},
     "comparison": CONTRACT | {"run"},
     "verification": FOUNDATION | {"report"},  # it shows itself in a notebook
@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "budget": CONTRACT | {"run", "assessment"},
     "plan": {"budget", "request", "run", "assessment", "ledger"} | CONTRACT,
     "retries": {"ledger", "errors"},
-    "request": {"registry", "declaration", "run", "assessment", "ledger"} | CONTRACT,
+    "request": {"registry", "declaration", "source", "run", "assessment", "ledger"} | CONTRACT,
     "outcome": {"mutants"} | CONTRACT | {"run", "comparison", "assessment", "verification"},
     "verify": MACHINERY,
     "finding": {"experiment", "judge", "verification"},

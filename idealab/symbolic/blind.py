@@ -1,4 +1,7 @@
-"""Experiments are blind to the answer: while one observes, no prediction can be evaluated."""
+"""Experiments are blind to the answer: while one observes, no prediction can be evaluated.
+
+This is what is left to the run. What an experiment carries is looked at before: see `idealab.source.refuse_answers`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from idealab.errors import DeclarationError
+
+NOT_BLIND = (
+    "so it would confirm any theory; measure the observable in the simulation, and report as parameters what the "
+    "prediction needs"
+)
 
 _OBSERVING: ContextVar[bool] = ContextVar("observing", default=False)
 
@@ -24,7 +32,4 @@ def observing() -> Generator[None]:
 def refuse_while_observing() -> None:
     """Raise `DeclarationError` if an experiment observes: it would confirm whatever theory it is given."""
     if _OBSERVING.get():
-        raise DeclarationError(
-            "the experiment evaluates a prediction while it observes, so it would confirm any theory; measure the "
-            "observable in the simulation, and report as parameters what the prediction needs"
-        )
+        raise DeclarationError(f"the experiment evaluates a prediction while it observes, {NOT_BLIND}")
