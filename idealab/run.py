@@ -7,9 +7,11 @@ from __future__ import annotations
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import contextlib
 import hashlib
+import inspect
 import os
 import platform
 import time
+import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ import numpy as np
 import platformdirs
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from idealab.errors import DeclarationError
+from idealab.errors import DeclarationError, IdealabError
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.ledger.records import BATCH, digest
 from idealab.ledger.store import Ledger
@@ -179,6 +181,19 @@ def _floats(values: Mapping[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[Any
     return {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
 
 
+def _fault(task: Task, error: Exception) -> DeclarationError:
+    """What ``observe`` raised, in one line: there is no traceback on the command line."""
+    said = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    words = said[-1 if said[0].endswith("Traceback (most recent call last):") else 0]  # last, if a callback failed
+    file = getattr(getattr(inspect.unwrap(task.experiment.observe), "__code__", None), "co_filename", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f" ({Path(file).name}, line {lines[-1]})" if file and lines else ""
+    return DeclarationError(
+        f"experiment {task.experiment.name!r}, {task.label}: observe raised {type(error).__name__}"
+        f"{f': {words}' if words else ''}{where}"
+    )
+
+
 class Runner:
     """Simulates the blocks of tasks, several at a time, and keeps each in the ledger as soon as it is there.
 
@@ -260,20 +275,33 @@ class Runner:
         return True
 
     def _block(self, task: Task) -> Batch:
+        """Simulate the next block of seeds of a task.
+
+        Raises
+        ------
+        DeclarationError
+            If ``observe`` raises, or returns no observation. Errors of idealab, and memory that is not enough, stay.
+        """
         first, experiment, block = task.seeds, task.experiment, task.experiment.block
-        with _COMPILING:
-            simulate = _compiled(experiment.observe, block)
         stream = int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
-        with precise():
-            with observing(), self._compiled_once(experiment, task.realized) as warm:
-                started = time.perf_counter()
-                observation = simulate(np.uint32(self.master_seed), np.uint32(stream), np.uint32(first), task.realized)
-            if not isinstance(observation, Observation):
-                raise DeclarationError(
-                    f"experiment {experiment.name!r}: observe must return an Observation, "
-                    f"got {type(observation).__name__}"
-                )
-            parameters, observables = _floats(observation.parameters), _floats(observation.observables)
+        try:
+            with _COMPILING:
+                simulate = _compiled(experiment.observe, block)
+            with precise():
+                with observing(), self._compiled_once(experiment, task.realized) as warm:
+                    started = time.perf_counter()
+                    seeds = np.uint32(self.master_seed), np.uint32(stream), np.uint32(first)
+                    observation = simulate(*seeds, task.realized)
+                if not isinstance(observation, Observation):
+                    raise DeclarationError(
+                        f"experiment {experiment.name!r}: observe must return an Observation, "
+                        f"got {type(observation).__name__}"
+                    )
+                parameters, observables = _floats(observation.parameters), _floats(observation.observables)
+        except Exception as error:
+            if isinstance(error, (IdealabError, MemoryError)) or "RESOURCE_EXHAUSTED" in str(error):
+                raise
+            raise _fault(task, error) from error
         seconds = time.perf_counter() - started
         record = self._keep(task, first, seconds, parameters, observables)
         evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from idealab import registry
+from idealab.cli import main
 from idealab.errors import DeclarationError, UnknownNameError
 from idealab.experiment import Observation
 from idealab.ledger.records import BATCH, DECLARATION
@@ -215,6 +217,115 @@ def test_a_fault_in_one_task_loses_nothing_of_the_others(toy, runner, ledger):
     toy.traced.clear()
     runner().extend([tasks[2]], SOMEDAY)
     assert tasks[2].seeds == 4, "nothing is left waiting for a program that was never compiled"
+
+
+def of_type(condition):
+    return "text" + condition["a"]
+
+
+def of_name(condition):
+    return {}["siez"]
+
+
+def of_trace(condition):
+    return 1.0 if condition["a"] > 0 else 2.0
+
+
+def of_nothing(condition):
+    assert condition["a"] is None
+
+
+def of_lines(condition):
+    raise ValueError("\n  first\nsecond")
+
+
+def faulty(fault):
+    def observe(key, condition):
+        return Observation({}, {"height": fault(condition)})
+
+    return observe
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (of_type, "TypeError: can only concatenate str"),
+        (of_name, "KeyError: 'siez' (test_run.py, line "),
+        (of_trace, "TracerBoolConversionError: Attempted boolean conversion of traced array"),
+        (of_nothing, "AssertionError"),
+        (of_lines, "ValueError: first (test_run.py, line "),
+        (lambda condition: "text", "TypeError: "),
+        (lambda condition: condition["a"] * jnp.ones(3) @ jnp.ones(4), "TypeError: dot_general requires"),
+    ],
+)
+def test_what_observe_raises_is_the_experiments_fault(toy, runner, fault, words):
+    made = toy.experiment(observe=faulty(fault), conditions=(toy.sweep.but("a=2", a=2.0),))
+    with pytest.raises(DeclarationError) as caught:
+        runner().extend([Task(made, made.conditions[0])], SOMEDAY)
+    line = str(caught.value)
+    assert line.startswith(f"experiment 'bench', a=2: observe raised {words}")
+    assert "\n" not in line
+    assert type(caught.value.__cause__).__name__ == words.split(":")[0]
+
+
+def test_the_line_of_the_fault_is_the_innermost_of_the_experiments_file(toy, runner):
+    made = toy.experiment(observe=jax.jit(faulty(of_name)), toggles={"constant_force": toy.sweep})
+    with pytest.raises(DeclarationError) as caught:
+        runner().extend([Task(made, made.toggles["constant_force"], "constant_force")], SOMEDAY)
+    line = of_name.__code__.co_firstlineno + 1
+    assert str(caught.value) == (
+        f"experiment 'bench', without constant_force: observe raised KeyError: 'siez' (test_run.py, line {line})"
+    )
+
+
+def test_on_the_command_line_it_is_one_line_and_exit_code_2(toy, monkeypatch, capsys):
+    made = toy.experiment(observe=faulty(of_name))
+    monkeypatch.setattr(registry, "ideas", lambda: {"toy": registry.Summary("toy", "", ("idealized",))})
+    monkeypatch.setattr(registry, "load", lambda name: toy.idea())
+    monkeypatch.setattr(registry, "load_experiments", lambda name: (made,))
+    assert main(["verify", "toy", "--no-record"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = [line for line in shown.err.splitlines() if line.startswith("error: ")]
+    assert "observe raised KeyError: 'siez' (test_run.py, line " in line
+    assert "Traceback" not in shown.err
+
+
+def test_a_fault_of_a_running_program_is_the_experiments_too(toy, runner):
+    def divide(value):
+        raise ZeroDivisionError("by hand")
+
+    shape = jax.ShapeDtypeStruct((), np.float64)
+    made = toy.experiment(observe=faulty(lambda condition: jax.pure_callback(divide, shape, condition["a"])))
+    with pytest.raises(DeclarationError, match="a=1: observe raised JaxRuntimeError: ZeroDivisionError: by hand"):
+        runner().extend([Task(made, made.conditions[0])], SOMEDAY)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnknownNameError("setting", "siez", ["size"]),
+        DeclarationError("a fault of the design"),
+        MemoryError("too large"),
+        KeyboardInterrupt(),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_not_its_fault_stays_what_it_is(toy, runner, error):
+    def fail(condition):
+        raise error
+
+    made = toy.experiment(observe=faulty(fail))
+    with pytest.raises(type(error)) as caught:
+        runner().extend([Task(made, made.conditions[0])], SOMEDAY)
+    assert caught.value is error
+
+
+def test_memory_that_is_not_there_is_no_fault_of_the_experiment(toy, runner):
+    made = toy.experiment(observe=faulty(lambda condition: jnp.zeros((2**45,)) + condition["a"]))
+    with pytest.raises((MemoryError, RuntimeError), match=r"(?i)memory"):
+        runner(ledger=None).extend([Task(made, made.conditions[0])], SOMEDAY)
 
 
 def test_what_is_no_observation_is_refused(toy, runner):
