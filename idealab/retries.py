@@ -1,4 +1,8 @@
-"""Whether the same claim was tried before on other seeds: running again until it passes is no verification."""
+"""Whether the same claim was tried before on other seeds: running again until it passes is no verification.
+
+Told by what one ledger holds: a claim under another name or with anything in it altered is another claim, and a run
+that is not recorded, or recorded elsewhere, is not known.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ _NOT_CLAIMED = {"max_seeds", "block"}
 
 
 def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_seed: int) -> list[str]:
-    """What earlier verifications of the same claim on other seeds said, where that was not *supported*.
+    """What verifications of the same claim on other seeds had said before these were tried, where not *supported*.
 
     Parameters
     ----------
@@ -24,21 +28,27 @@ def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_s
     Returns
     -------
     list of str
-        In words, the newest last. A run that a budget cut short says nothing.
+        In words, one for each master seed, by its last verdict before the first with ``master_seed``; the newest last.
+        A run that a budget cut short says nothing, and is no first one either.
     """
-    found: list[str] = []
+    said: dict[int, tuple[str, str]] = {}
     for sha in store.find(schema=VERIFICATION, idea=idea):
         try:
             result = store.get(sha)["result"]
-            seed = result["environment"]["master_seed"]
-            if seed == master_seed or result["verdict"] == "supported" or result["cut_short"]:
-                continue
-            claimed = store.get(result["declaration"])["content"]
+            seed, verdict = result["environment"]["master_seed"], result["verdict"]
+            same = not result["cut_short"] and _claim(store.get(result["declaration"])["content"]) == _claim(content)
         except (LedgerError, KeyError, TypeError):  # damaged, or written by a version that said other things
             continue
-        if _claim(claimed) == _claim(content):
-            found.append(f"{result['verdict']} with master seed {seed} (record {sha[:8]})")
-    return found
+        if same and seed == master_seed:
+            break  # what came later did not choose this seed
+        if same:
+            said.pop(seed, None)  # so that the newest stands last
+            said[seed] = verdict, sha
+    return [
+        f"{verdict} with master seed {seed} (record {sha[:8]})"
+        for seed, (verdict, sha) in said.items()
+        if verdict != "supported"
+    ]
 
 
 def _claim(content: Mapping[str, Any]) -> Any:

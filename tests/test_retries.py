@@ -77,6 +77,44 @@ def test_a_run_that_a_budget_cut_short_says_nothing(run):
     assert (after.verdict, after.gates) == ("supported", ())
 
 
+def test_seeds_that_were_tried_later_do_not_hold_back_the_first(run):
+    first = run(noise=0.1, seeds=4)
+    assert first.verdict == "inconclusive"
+    assert held(run(noise=0.1, seeds=64, master_seed=1))
+    again = run(noise=0.1, seeds=64)
+    assert (again.verdict, again.gates) == ("supported", ()), "more seeds of the first master seed"
+    assert held(run(noise=0.1, seeds=128, master_seed=1)), "the second stays held back"
+
+
+def test_each_seed_stays_as_it_was_first_judged(run):
+    peek = {"factor": 1.1, "seeds": 16}
+    verdicts = [run(**peek, master_seed=seed).verdict for seed in range(3)]
+    assert verdicts[0] != "supported"
+    assert [bool(held(run(**peek, master_seed=seed))) for seed in range(4)] == [False, True, True, True]
+
+
+def test_a_seed_is_named_once_by_its_last_verdict(run):
+    run(noise=0.1, seeds=4)
+    last = run(noise=0.1, seeds=8)
+    assert last.verdict == "inconclusive"
+    (gate,) = held(run(noise=0.1, master_seed=1))
+    assert gate.count("with master seed 0 ") == 1
+    assert last.record[:8] in gate
+
+
+def test_a_seed_that_came_to_support_the_claim_holds_nothing_back(run):
+    assert run(noise=0.1, seeds=4).verdict == "inconclusive"
+    assert run(noise=0.1, seeds=64).verdict == "supported"
+    assert (run(noise=0.1, master_seed=1).verdict, run(noise=0.1, master_seed=1).gates) == ("supported", ())
+
+
+def test_seeds_that_were_reserved_by_runs_cut_short_are_held_back_all_the_same(run):
+    for seed in range(3):
+        assert run(noise=0.1, master_seed=seed, budget=1e-9).cut_short
+    assert run(noise=0.1, seeds=4).verdict == "inconclusive"
+    assert held(run(noise=0.1, seeds=64, master_seed=1))
+
+
 def test_at_most_three_are_named(run):
     for seed in range(4):
         run(noise=0.1, seeds=4, master_seed=seed)
