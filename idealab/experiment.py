@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import jax
 
-from idealab.errors import DeclarationError, UnknownNameError, UsageError
+from idealab.errors import DeclarationError, IdealabError, UnknownNameError, UsageError
 from idealab.symbolic.blind import observing
 
 Level = Literal["idealized", "real data", "network"]
@@ -60,8 +60,14 @@ class Condition:
 
 @cache
 def _loaded(load: Callable[[], Any]) -> Any:
-    with observing():
-        return load()
+    try:
+        with observing():
+            return load()
+    except IdealabError:
+        raise
+    except Exception as error:
+        said = str(error).partition("\n")[0]
+        raise DeclarationError(f"a loader of data raised {type(error).__name__}: {said}") from error
 
 
 def show_setting(value: Setting) -> str:

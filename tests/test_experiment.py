@@ -123,6 +123,14 @@ def test_a_sweep_along_a_replaced_knob_collapses(toy):
     assert only["a"] == 7.0
 
 
+def test_a_loader_that_fails_says_so_in_one_line():
+    def load():
+        raise OSError("no such file\nand more")
+
+    with pytest.raises(DeclarationError, match=r"a loader of data raised OSError: no such file$"):
+        Condition({"a": 1.0}, data=load).realized()
+
+
 def test_replacing_leaves_apart_what_differs_in_its_data(toy):
     conditions = tuple(Condition({"rows": 3.0}, label, np.ones) for label in ("one", "other"))
     changed = toy.experiment(conditions=conditions).with_settings({"rows": 4.0})
