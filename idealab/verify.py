@@ -36,6 +36,8 @@ def verify(
     ledger: Ledger | str | Path | None = None,
     record: bool = True,
     mutants: bool = True,
+    device: str | None = None,
+    precision: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Derive, declare, simulate and judge an idea, and record the verdict.
@@ -66,6 +68,11 @@ def verify(
         False leaves no trace, and goes on from nothing.
     mutants
         Whether to hold wrong formulas against the observations too.
+    device
+        Where to simulate: ``cpu``, ``gpu``, ``tpu``, all of that kind, or one of them, as ``gpu:1``. By default what
+        JAX prefers.
+    precision
+        ``float32`` or ``float64``; by default float64, where the device has it.
 
     Returns
     -------
@@ -82,14 +89,17 @@ def verify(
     started, watcher = time.monotonic(), progress or Silence()
     if budget is not None and not 0 < budget < math.inf:
         raise UsageError(f"budget={budget!r} must be a positive number of seconds")
-    request = Request(idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record)
+    request = Request(
+        idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record, device, precision
+    )
     inquiry = inquire(request, watcher)
     designs = _designs(inquiry, watcher) if mutants else []
     watcher.stage("simulating")
-    given_up = _simulate(inquiry, designs, watcher, Budget(started, budget))
+    given_up = _simulate(inquiry, designs, watcher, Budget(started, budget, inquiry.runner.workers))
     watcher.stage("judging")
     before = _before(inquiry, master_seed)
-    environment = inquiry.runner.environment | {"precision": inquiry.runner.precision, "master_seed": master_seed}
+    machine = inquiry.runner.machine
+    environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
     return outcome if inquiry.store is None else _recorded(outcome, inquiry.store, inquiry.tasks, watcher)
