@@ -11,19 +11,19 @@ import inspect
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Future
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Condition as Changed, Lock
+from threading import Condition as Changed
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from idealab.devices import Device, Machine, free_memory
+from idealab.devices import Device, Machine, free_memory, program_cache
 from idealab.errors import DeclarationError, IdealabError, UsageError
 from idealab.experiment import Condition, Experiment, Observation
+from idealab.programs import Programs
 from idealab.symbolic.blind import observing
 
 Arrays = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
@@ -46,7 +46,7 @@ class Simulator:
         self._idle: SimpleQueue[Device] = SimpleQueue()
         for device in machine.slots:
             self._idle.put(device)
-        self._memory = _Memory()
+        self._memory, self._programs = _Memory(), programs()
 
     def block(
         self, experiment: Experiment, condition: Condition, label: str, first: int
@@ -100,7 +100,7 @@ class Simulator:
         """The most seeds of a block that the memory holds at once, their program, and the bytes that it takes."""
         block, free, needed = experiment.block, 0, 0
         for seeds in (n for n in range(block, 0, -1) if block % n == 0):
-            program = _PROGRAMS.get(experiment, seeds, self.machine, device, arguments)
+            program = self._programs.get(experiment, seeds, self.machine, device, arguments)
             needed, free = _bytes_of(program), free_memory(device)
             if needed <= free:
                 if seeds < block:
@@ -112,60 +112,10 @@ class Simulator:
         )
 
 
-class _Programs:
-    """Compiled simulations of this process: threads that need the same one wait while one of them compiles it."""
-
-    def __init__(self, most: int) -> None:
-        self.most, self.lock = most, Lock()
-        self.made: dict[Any, Future[Any]] = {}
-
-    def get(
-        self, experiment: Experiment, seeds: int, machine: Machine, device: Device, arguments: tuple[Any, ...]
-    ) -> Any:
-        """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of so many seeds."""
-        leaves, shape = jax.tree.flatten(arguments)
-        kinds = tuple((np.shape(leaf), jax.dtypes.result_type(leaf)) for leaf in leaves)
-        key = (experiment.observe, seeds, machine.precision, device, shape, kinds)
-        with self.lock:
-            found = self.made.get(key)
-            mine = found is None
-            if found is None:
-                found = self.made[key] = Future[Any]()
-                if len(self.made) > self.most:
-                    self.made.pop(next(iter(self.made)))
-        if mine:
-            try:
-                found.set_result(_compiled(experiment, seeds, machine, arguments))
-            except BaseException as error:
-                self.made.pop(key, None)
-                found.set_exception(error)
-        return found.result()
-
-
-_PROGRAMS = _Programs(256)
-
-
-def _compiled(experiment: Experiment, seeds: int, machine: Machine, arguments: tuple[Any, ...]) -> Any:
-    observe = experiment.observe
-    # A vector unit gains nothing from four seeds side by side, and loses where their solvers take different steps.
-    over_seeds = jax.lax.map if machine.on_cpu else lambda function, keys: jax.vmap(function)(keys)
-
-    def simulate(master_seed: jax.Array, stream: jax.Array, first: jax.Array, condition: Condition) -> Observation:
-        key = jax.random.fold_in(jax.random.key(master_seed), stream)
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(seeds))
-        return over_seeds(lambda key: _checked(observe(key, condition), experiment), keys)
-
-    # Blocks run on threads of our own. XLA's pool is left out: two programs that wait for it at once can lock up.
-    options = {"xla_cpu_multi_thread_eigen": False} if machine.on_cpu else None
-    return jax.jit(simulate, compiler_options=options).lower(*arguments).compile()
-
-
-def _checked(observation: Any, experiment: Experiment) -> Observation:
-    if not isinstance(observation, Observation):
-        raise DeclarationError(
-            f"experiment {experiment.name!r}: observe must return an Observation, got {type(observation).__name__}"
-        )
-    return observation
+@cache
+def programs() -> Programs:
+    """Those of this process."""
+    return Programs(program_cache())
 
 
 def floats(values: Mapping[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:

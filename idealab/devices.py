@@ -156,11 +156,8 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def use_compilation_cache() -> Path | None:
-    """Keep compiled simulations in the user's cache directory, unless JAX was told where to keep them."""
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        folder = platformdirs.user_cache_path("idealab") / "jax"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        return folder
-    return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue]
+def program_cache() -> Path | None:
+    """Where compiled simulations are kept, in the user's cache directory; None where JAX was told to keep its own."""
+    told: str | None = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    # What JAX takes from its cache cannot be kept once more.
+    return platformdirs.user_cache_path("idealab") / "programs" if told is None else None

@@ -10,7 +10,7 @@ from typing import Any
 from idealab import registry
 from idealab.assessment import Assessment, Question, questions_of, rules_of
 from idealab.declaration import declaration_of
-from idealab.devices import Machine, machine_of, use_compilation_cache
+from idealab.devices import Machine, machine_of
 from idealab.errors import NothingMatchedError, UnknownNameError, UsageError
 from idealab.experiment import LEVELS, Experiment, Setting
 from idealab.idea import Idea, Signature
@@ -90,7 +90,6 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
     rules = rules_of(questions)
 
-    use_compilation_cache()
     store = _opened(request.ledger) if request.record else None
     if store is not None:
         store.ensure_writable()

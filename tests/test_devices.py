@@ -11,12 +11,11 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from idealab import blocks, devices
-from idealab.devices import Machine, machine_of
+from idealab.devices import machine_of
 from idealab.errors import UsageError
 from idealab.experiment import Observation
 from idealab.run import Runner, Silence, Task
@@ -75,7 +74,7 @@ import jax
 jax.config.update("jax_num_cpu_devices", {count})
 spec = importlib.util.spec_from_file_location("conftest", {conftest!r})
 toy = importlib.util.module_from_spec(spec); spec.loader.exec_module(toy)
-sys.modules["idealab.request"].use_compilation_cache = lambda: None
+sys.modules["idealab.blocks"].program_cache = lambda: None
 found = toy.verify(toy.idea(), experiments=(toy.experiment(),), record=False)
 told = found.to_dict()
 print(json.dumps([found.environment["devices"], told["signatures"], told["controls"], told["verdict"]]))
@@ -167,35 +166,3 @@ def test_programs_wait_for_memory_that_others_have_claimed(monkeypatch):
     assert len(most) == 6
     assert max(total for total in most if total != 120) <= 100
     assert 120 in most, "what is larger than all there is runs alone"
-
-
-def test_programs_are_compiled_once_for_all_threads_and_tried_again_after_a_failure():
-    programs, made, fail = blocks._Programs(2), [], [True]
-
-    class Fake:
-        observe = None
-
-    def compiled(experiment, seeds, machine, arguments):
-        made.append(seeds)
-        time.sleep(0.02)
-        if fail:
-            raise ValueError("not now")
-        return seeds
-
-    machine = Machine(tuple(jax.local_devices()), "float64")
-    ask = lambda seeds: programs.get(Fake, seeds, machine, machine.devices[0], (jnp.float64(1),))
-    original, blocks._compiled = blocks._compiled, compiled
-    try:
-        with pytest.raises(ValueError, match="not now"):
-            ask(1)
-        fail.clear()
-        threads = [threading.Thread(target=ask, args=(1,)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert made == [1, 1]
-        assert [ask(2), ask(3), ask(2)] == [2, 3, 2]
-        assert made == [1, 1, 2, 3]
-    finally:
-        blocks._compiled = original

@@ -13,7 +13,7 @@ import pytest
 
 from idealab import registry
 from idealab.cli import main
-from idealab.devices import machine_of, use_compilation_cache
+from idealab.devices import machine_of
 from idealab.errors import DeclarationError, UnknownNameError, UsageError
 from idealab.experiment import Observation
 from idealab.ledger.records import BATCH, DECLARATION
@@ -356,17 +356,3 @@ def test_the_environment_names_what_results_depend_on():
     assert {"jax", "jaxlib", "numpy", "python", "platform", "device", "machine"} <= set(found)
     assert found == machine_of().environment()
     assert not {"devices", "cores"} & set(found), "a block comes out the same on one of many"
-
-
-def test_compiled_programs_are_kept_where_jax_was_told_or_in_the_users_cache(monkeypatch, tmp_path):
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: jax.config.values[name] for name in names}
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
-    try:
-        jax.config.update(names[0], None)
-        assert use_compilation_cache() == tmp_path / "idealab" / "jax"
-        jax.config.update(names[0], str(tmp_path / "told"))
-        assert use_compilation_cache() == tmp_path / "told"
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)

@@ -35,6 +35,7 @@ MACHINERY = {
     "budget",
     "devices",
     "blocks",
+    "programs",
     "retries",
     "request",
     "mutants",
@@ -52,7 +53,8 @@ MAY_IMPORT = {
     "registry": CONTRACT,
     "ledger": CONTRACT,
     "devices": {"errors"},
-    "blocks": CONTRACT | {"devices"},
+    "programs": CONTRACT | {"devices", "source"},
+    "blocks": CONTRACT | {"devices", "programs"},
     "run": CONTRACT | {"ledger", "devices", "blocks"},
     "source": {"experiment", "simulate", "symbolic", "errors"},  # it hashes the first two
     "declaration": CONTRACT | {"source"},

@@ -73,9 +73,9 @@ def _devices(problems: list[str]) -> dict[str, Any]:
 def _cache(problems: list[str]) -> dict[str, Any]:
     folder: Path | None = None
     try:
-        from idealab.devices import use_compilation_cache
+        from idealab.devices import program_cache
 
-        folder = use_compilation_cache()
+        folder = program_cache()
     except Exception as error:  # JAX renames its options from time to time
         problems.append(f"compilations are not kept: {type(error).__name__}: {' '.join(str(error).split())}")
     size = 0

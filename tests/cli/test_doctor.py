@@ -13,7 +13,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "program").write_bytes(b"x" * 2**20)
-    monkeypatch.setattr("idealab.devices.use_compilation_cache", lambda: cache)
+    monkeypatch.setattr("idealab.devices.program_cache", lambda: cache)
     monkeypatch.setattr("idealab.registry.ideas", lambda: {"toy": None})
     monkeypatch.chdir(tmp_path)
 
@@ -71,7 +71,7 @@ def test_what_is_wrong_is_said_and_the_code_is_1(
     folder.mkdir(parents=True)
     (folder / f"ab{'0' * 62}.json").write_text("{}")
     monkeypatch.setattr("idealab.registry.load", broken)
-    monkeypatch.setattr("idealab.devices.use_compilation_cache", renamed)
+    monkeypatch.setattr("idealab.devices.program_cache", renamed)
     assert main(["doctor", "--json"]) == 1
     problems = json.loads(capsys.readouterr().out)["problems"]
     assert problems[0] == "compilations are not kept: AttributeError: no such option"
