@@ -255,7 +255,7 @@ def integrate(
         return Trajectory(clock, flow.values, flow.steps, flow.succeeded)
     crude = to(*begin[1], rtol=_COARSER * rtol, atol=_COARSER * atol)
     apart = crude.values - flow.values
-    size = jnp.abs(clock) + jnp.max(jnp.abs(flow.values), axis=1)
+    size = jnp.abs(clock).astype(apart.dtype) + jnp.max(jnp.abs(flow.values), axis=1)
     rounding = _ROUNDING * jnp.finfo(apart.dtype).eps * size[:, None]
     companion = flow.values + _SAFETY * apart + jnp.where(apart < 0, -rounding, rounding)
     return Trajectory(clock, flow.values, flow.steps + crude.steps, flow.succeeded & crude.succeeded, companion)
