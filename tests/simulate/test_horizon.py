@@ -1,6 +1,8 @@
 """Any vanishing step in log time: against closed forms, direct descent and series in extended precision."""
 
 import math
+import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -122,7 +124,6 @@ def test_product_of_two_weights_in_extended_precision():
     ("case", "steps"),
     [
         ("product", 10**5),
-        ("attention", 10**5),
         pytest.param("product", 10**6, marks=pytest.mark.slow),
         pytest.param("attention", 10**6, marks=pytest.mark.slow),
     ],
@@ -152,11 +153,10 @@ def test_margin_losses_are_a_special_case():
     x, rate, times = RANDOM, 0.2, jnp.array([10.0, 230.0])
     push = lambda s, w: rate * jnp.exp(s + LOGISTIC.log_weight(x @ w)) @ x
     hessian = lambda s, w: -(x.T * rate * jnp.exp(s + LOGISTIC.log_weight(x @ w)) * LOGISTIC.steepness(x @ w)) @ x
-    written = log_time_flow(x, rate, times, estimate_error=True)
+    written = log_time_flow(x, rate, times)
     for jacobian, symmetric in ((None, False), (hessian, True)):
-        flow = follow(push, jnp.zeros(3), times, jacobian=jacobian, symmetric=symmetric, estimate_error=True)
+        flow = follow(push, jnp.zeros(3), times, jacobian=jacobian, symmetric=symmetric)
         np.testing.assert_allclose(flow.weights, written.weights, rtol=1e-11)
-        np.testing.assert_allclose(flow.error, written.error, rtol=0.5)
         assert abs(int(flow.steps) - int(written.steps)) <= 3  # the Jacobian here leaves out as little
 
 
@@ -227,6 +227,16 @@ def test_giving_up_is_a_value_and_so_is_its_error():
     assert not flow.succeeded
     np.testing.assert_array_equal(jnp.isnan(flow.weights[:, 0]), [False, True])
     np.testing.assert_array_equal(jnp.isnan(flow.error), [False, True])
+
+
+def test_what_is_shown_to_contributors_runs():
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names = {"x": RANDOM, "w0": PRODUCT, "jnp": jnp, "logsumexp": logsumexp, "LOGISTIC": LOGISTIC}
+    names |= {"follow": follow, "descent_push": descent_push}
+    exec(snippet, names)
+    assert names["flow"].weights["u"].shape == (3, 3)
+    assert jnp.all(names["flow"].error < 1e-6)
 
 
 def test_batches_of_trees():
