@@ -259,10 +259,15 @@ def integrate(
     """Follow a field that is proportional to e^s, from (s, w); a second pair starts the companion."""
     # At fixed w the field is proportional to t, so in s it is its own derivative.
     to = partial(solve, field, jacobian, field, times=clock, max_steps=max_steps, symmetric=symmetric)
-    flow = to(*begin[0], rtol=rtol, atol=atol)
     if len(begin) == 1:
+        flow = to(*begin[0], rtol=rtol, atol=atol)
         return Trajectory(clock, flow.values, flow.steps, flow.succeeded)
-    crude = to(*begin[1], rtol=_COARSER * rtol, atol=_COARSER * atol)
+    dtype = begin[0][1].dtype
+    starts, factors = jnp.array([s for s, _ in begin], dtype), jnp.array([1.0, _COARSER], dtype)
+    # One after the other, in a program that is compiled once.
+    run = lambda start, w, factor: to(start, w, rtol=rtol * factor, atol=atol * factor)
+    both = jax.lax.map(lambda one: run(*one), (starts, jnp.stack([w for _, w in begin]), factors))
+    flow, crude = (jax.tree.map(lambda part, i=i: part[i], both) for i in range(2))
     apart = crude.values - flow.values
     size = jnp.abs(clock).astype(apart.dtype) + jnp.max(jnp.abs(flow.values), axis=1)
     rounding = _ROUNDING * jnp.finfo(apart.dtype).eps * size[:, None]
