@@ -72,7 +72,7 @@ class Trajectory(NamedTuple):
         """Estimated error of any function of w at each saved time: how far the companion is from the path.
 
         The companion starts from half the number of true steps and is allowed 30 times the local error, so what the
-        expansion leaves out is 8 times as large there, and what the solver leaves about 30 times. It is moved three
+        expansion leaves out is 4 to 8 times as large there, and what the solver leaves about 30 times. It is moved three
         times as far away, and by 8 units in the last place of s and w for rounding. An estimate, not a bound: in one
         case of a hundred the two runs cross, and it is too small.
 
