@@ -37,7 +37,7 @@ Push = Callable[[Array, Any], Any]
 
 _COARSER = 30.0  # times the tolerance: twice the steps of order 5, so that the companion costs half as much again
 _SAFETY = 3.0  # as the difference may pass through zero where the error does not
-_ROUNDING = 8.0  # units in the last place of s and w; seen up to 3 where exponents of size s cancel
+_ROUNDING = 8.0  # units in the last place of s and w; seen: a quarter of one, where exponents of size s cancel
 
 
 class Trajectory(NamedTuple):
@@ -72,14 +72,14 @@ class Trajectory(NamedTuple):
         """Estimated error of any function of w at each saved time: how far the companion is from the path.
 
         The companion starts from half the number of true steps and is allowed 30 times the local error, so what the
-        expansion leaves out is 4 to 8 times as large there, and what the solver leaves about 30 times. It is moved three
-        times as far away, and by 8 units in the last place of s and w for rounding. An estimate, not a bound: in one
-        case of a hundred the two runs cross, and it is too small.
+        expansion leaves out is 4 to 8 times as large there, and what the solver leaves about 30 times. It is moved
+        three times as far away, and by 8 units in the last place of s and w for rounding. An estimate, not a bound: in
+        one case of a hundred the two runs cross, and it is too small.
 
         An experiment reports it as a parameter, one number a seed, such as ``flow_error=jnp.max(flow.error)``. In
-        ``Equals(atol=bias + flow_error)`` the tolerance then makes room for it; under ``Equals(atol=Max(bias -
-        flow_error, 0))`` what is called present is so for the exact path too, and nothing is where the error is larger
-        than what the theory allows.
+        ``Equals(atol=bias + flow_error)`` the tolerance then makes room for it. Under ``Equals(atol=Max(bias -
+        flow_error, 0))`` what is called present is so for the exact path too; where the error is larger than what the
+        theory allows, the cell is called absent, and its note says that no tolerance is left.
 
         Parameters
         ----------
