@@ -16,8 +16,9 @@ from idealab.simulate.descent import (
     margin_gradient,
     polynomial,
 )
-from idealab.simulate.flow import Trajectory, log_time_flow
+from idealab.simulate.flow import log_time_flow
 from idealab.simulate.hard_margin import HardMargin, hard_margin, slowest_rate, spectrum
+from idealab.simulate.horizon import Trajectory, descent_push, follow
 from idealab.simulate.slope import decay_slope
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "decay_slope",
     "descend",
     "descend_with",
+    "descent_push",
     "digits",
+    "follow",
     "hard_margin",
     "log_spaced",
     "log_time_flow",

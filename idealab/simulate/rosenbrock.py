@@ -1,8 +1,9 @@
-"""A stiff solver for gradient flows: Rodas5P with error control, small enough to compile in half a second.
+"""A stiff solver for flows: Rodas5P with error control, small enough to compile in half a second.
 
 A Rosenbrock method replaces the Newton iteration of an implicit Runge-Kutta method by one factorisation and eight
 solves a step. On the flows of this package it takes a quarter of the steps of diffrax's Kvaerno5 at equal accuracy,
 and compiles and runs several times faster, because the Jacobian is given as a formula and is symmetric.
+A Jacobian that is not, or that has positive eigenvalues, is factorised by LU in place of Cholesky.
 """
 
 from __future__ import annotations
@@ -82,6 +83,13 @@ class Solution(NamedTuple):
     succeeded: Array
 
 
+class _Problem(NamedTuple):
+    field: Field
+    jacobian: Field
+    time_derivative: Field
+    symmetric: bool
+
+
 class _State(NamedTuple):
     time: Array
     value: Array
@@ -101,6 +109,7 @@ def solve(
     atol: ArrayLike,
     max_steps: int,
     first_step: ArrayLike = 1e-2,
+    symmetric: bool = True,
 ) -> Solution:
     """Integrate dy/dt = field(t, y) and return y at ``times``.
 
@@ -109,7 +118,7 @@ def solve(
     field
         Maps a time, shape (), and a value, shape (d,), to the slope, shape (d,).
     jacobian
-        d field / d y, shape (d, d). It must be symmetric, as it is for a gradient flow. A small error costs steps.
+        d field / d y, shape (d, d). A small error costs steps.
     time_derivative
         Partial d field / d t at fixed y, shape (d,).
     start, value
@@ -122,33 +131,29 @@ def solve(
         Steps after which the solver gives up: a value, ``succeeded`` False, not an exception.
     first_step
         Size of the first step tried.
+    symmetric
+        Whether the Jacobian is symmetric with no positive eigenvalues worth a step, as for descent on a convex
+        function. Only its lower triangle is read then, and a step that leaves 1/(h gamma) - J indefinite is rejected.
     """
 
     def advance(state: _State, target: Array) -> tuple[_State, Array]:
         unfinished = lambda s: (s.time < target) & (s.steps < max_steps)
-        state = jax.lax.while_loop(unfinished, lambda s: _step(field, jacobian, time_derivative, s, target, tol), state)
+        state = jax.lax.while_loop(unfinished, lambda s: _step(problem, s, target, tol), state)
         return state, jnp.where(state.time == target, state.value, jnp.nan)
 
-    tol = (rtol, atol)
+    problem, tol = _Problem(field, jacobian, time_derivative, symmetric), (rtol, atol)
     dtype = value.dtype
     first = _State(jnp.asarray(start, dtype), value, jnp.asarray(first_step, dtype), jnp.zeros((), int))
     end, values = jax.lax.scan(advance, first, jnp.asarray(times, dtype))
     return Solution(values, end.steps, jnp.all(jnp.isfinite(values)))
 
 
-def _step(
-    field: Field,
-    jacobian: Field,
-    time_derivative: Field,
-    state: _State,
-    target: Array,
-    tolerances: tuple[ArrayLike, ArrayLike],
-) -> _State:
+def _step(problem: _Problem, state: _State, target: Array, tolerances: tuple[ArrayLike, ArrayLike]) -> _State:
     """Try one step, cut so that it ends on ``target`` at the latest."""
     rtol, atol = tolerances
     last = state.size >= target - state.time
     size = jnp.minimum(state.size, target - state.time)
-    value, error = _attempt(field, jacobian, time_derivative, state.time, state.value, size)
+    value, error = _attempt(problem, state.time, state.value, size)
     scale = atol + rtol * jnp.maximum(jnp.abs(state.value), jnp.abs(value))
     ratio = jnp.sqrt(jnp.mean((error / scale) ** 2))
     # An overflow or a failed factorisation (the step is far too long) shows as NaN and is rejected like any other.
@@ -166,21 +171,26 @@ def _step(
     )
 
 
-def _attempt(
-    field: Field, jacobian: Field, time_derivative: Field, time: Array, value: Array, size: Array
-) -> tuple[Array, Array]:
+def _attempt(problem: _Problem, time: Array, value: Array, size: Array) -> tuple[Array, Array]:
     """Take one Rodas5P step; returns the new value and its error estimate."""
     d = value.shape[0]
     a, c = (jnp.asarray(_lower_triangle(rows), value.dtype) for rows in (_A, _C))
     nodes, time_weights = (jnp.asarray(row, value.dtype) for row in (_NODES, _TIME_WEIGHTS))
-    matrix = jnp.eye(d, dtype=value.dtype) / (size * _GAMMA) - jacobian(time, value)
-    factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-    slope = time_derivative(time, value)
+    matrix = jnp.eye(d, dtype=value.dtype) / (size * _GAMMA) - problem.jacobian(time, value)
+    if problem.symmetric:
+        factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
+        solved = lambda right: jax.scipy.linalg.cho_solve((factor, True), right)
+    else:
+        factors = jax.scipy.linalg.lu_factor(matrix)
+        solved = lambda right: jax.scipy.linalg.lu_solve(factors, right)
+    slope = problem.time_derivative(time, value)
 
     # A loop over stages rather than eight copies: the compiler sees the field once.
     def stage(i: Array, k: Array) -> Array:
-        right = field(time + nodes[i] * size, value + a[i] @ k) + (c[i] @ k) / size + time_weights[i] * size * slope
-        return k.at[i].set(jax.scipy.linalg.cho_solve((factor, True), right))
+        right = (
+            problem.field(time + nodes[i] * size, value + a[i] @ k) + (c[i] @ k) / size + time_weights[i] * size * slope
+        )
+        return k.at[i].set(solved(right))
 
     k = jax.lax.fori_loop(0, 8, stage, jnp.zeros((8, d), value.dtype))
     return value + a[7] @ k + k[7], k[7]

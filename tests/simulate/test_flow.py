@@ -113,6 +113,15 @@ def test_breast_cancer_with_rates_up_to_four_million():
     np.testing.assert_allclose(q, solution.margin**2 * solution.dual, atol=1e-9)
 
 
+def test_its_error_is_estimated():
+    times = jnp.log(jnp.array([2e3, 1e5]))
+    flow = log_time_flow(RANDOM, learning_rate(RANDOM), times, estimate_error=True)
+    direct = descend(margin_gradient(LOGISTIC, RANDOM), jnp.zeros(6), learning_rate(RANDOM), (2000, 10**5))
+    error = jnp.max(jnp.abs(flow.weights - direct), axis=1)
+    assert (error < flow.error).all()
+    assert (flow.error < 1e-7).all()
+
+
 def test_jit_and_vmap_change_nothing():
     keys = jax.random.split(jax.random.key(7), 3)
     data = jax.vmap(lambda key: random_separable(key, 24, 6))(keys)

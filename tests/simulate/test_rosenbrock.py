@@ -52,6 +52,26 @@ def test_agrees_with_radau_on_a_stiff_problem():
     np.testing.assert_allclose(found.values, radau.y.T, atol=1e-7)
 
 
+def turning(t, y):
+    """Rates of 1e5 and 1e3, one that grows, and a slow turn: neither symmetric nor of one sign."""
+    matrix = jnp.array([[-1e5, 1e4, 0.0], [0.0, -1e3, 2e3], [3.0, -2.0, 0.5]])
+    return matrix @ y + jnp.sin(t) * y[::-1] ** 2
+
+
+def test_agrees_with_radau_where_the_jacobian_is_not_symmetric():
+    times = jnp.array([0.1, 1.0, 3.0])
+    found = solve(
+        turning, jax.jacfwd(turning, 1), jax.jacfwd(turning, 0), 0.0, jnp.array([1.0, 0.0, 1.0]), times,
+        rtol=1e-9, atol=1e-9, max_steps=5000, first_step=1e-8, symmetric=False,
+    )  # fmt: skip
+    radau = solve_ivp(
+        lambda t, y: np.asarray(turning(t, y)), (0.0, 3.0), [1.0, 0.0, 1.0],
+        method="Radau", t_eval=np.asarray(times), rtol=1e-9, atol=1e-12,
+    )  # fmt: skip
+    assert found.succeeded
+    np.testing.assert_allclose(found.values, radau.y.T, atol=1e-7)
+
+
 def test_giving_up_is_a_value():
     growing = lambda t, y: y**2  # blows up at t = 1
     times = jnp.array([0.5, 2.0])
