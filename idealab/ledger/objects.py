@@ -97,7 +97,7 @@ class Objects:
         self._write(self.file(sha), data)
 
     def set_aside(self, sha: str) -> Path:
-        """Take the name from a damaged record, which stays beside it as ``<sha256>.damaged``; return where it is now."""
+        """Take the name from a damaged record, which stays beside it as ``<sha256>.damaged``; return its file."""
         file = self.file(sha)
         aside = file.with_suffix(".damaged")
         try:
