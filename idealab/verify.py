@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from idealab.budget import Budget
@@ -156,7 +155,7 @@ def _recorded(outcome: Verification, store: Ledger, tasks: Sequence[Task], watch
         "schema": VERIFICATION,
         "parents": parents,
         "idea": outcome.idea,
-        "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "created": store.now().isoformat(timespec="microseconds"),
         "result": outcome.to_dict(),
     }
     recorded = outcome.with_record(store.put(document))

@@ -20,9 +20,13 @@ from idealab.ledger.records import LARGEST, decode
 _OBJECT = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})\.json", re.ASCII)
 _TEMPORARY = re.compile(r"(?:[0-9a-f]{2}/)?\.[0-9a-f]+-[0-9]+\.tmp", re.ASCII)
 _ABANDONED = 24 * 3600.0  # seconds after which a temporary file belongs to no living process
-_REMEDY = {errno.ENOSPC: "the disk is full: free some space", errno.EDQUOT: "the quota is used up: free some space"} | {
-    code: "it is not a directory: move that file away" for code in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
-}
+_REMEDY = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the quota is used up: free some space",
+    errno.EFBIG: "a limit on the size of files is reached: raise it (ulimit -f)",
+    errno.EIO: "the disk is at fault: see to it",
+} | {code: "it is not a directory: move that file away" for code in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)}
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class Objects:
@@ -30,6 +34,7 @@ class Objects:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lasting = set[Path]()  # folders that this process knows to outlive a power cut
 
     def file(self, sha: str) -> Path:
         """Return where the record of this name is, or would be."""
@@ -60,16 +65,23 @@ class Objects:
             raise self._refusal("read", error) from error
         return found
 
-    def load(self, sha: str) -> tuple[dict[str, Any], float]:
-        """Read and check a record; with it, the time when it came into this ledger."""
+    def read(self, sha: str) -> tuple[bytes, float] | None:
+        """Return the bytes under a record's name, unchecked, and when they came into this ledger; None if absent."""
         file = self.file(sha)
         try:
             with file.open("rb") as stream:
-                data, recorded = stream.read(LARGEST + 1), os.fstat(stream.fileno()).st_mtime
-        except FileNotFoundError:
-            raise LedgerError(f"no record {sha} in {self.path}; import it, or name its ledger with --ledger") from None
+                return stream.read(LARGEST + 1), os.fstat(stream.fileno()).st_mtime
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
             raise LedgerError(f"record {file} cannot be read ({error.strerror}); restore it from a copy") from error
+
+    def load(self, sha: str) -> tuple[dict[str, Any], float]:
+        """Read and check a record; with it, the time when it came into this ledger."""
+        file, found = self.file(sha), self.read(sha)
+        if found is None:
+            raise LedgerError(f"no record {sha} in {self.path}; import it, or name its ledger with --ledger")
+        data, recorded = found
         if hashlib.sha256(data).hexdigest() != sha:
             raise LedgerError(
                 f"record {file} is damaged: its content is not what its name says (cut short, edited or renamed); "
@@ -84,6 +96,17 @@ class Objects:
         """Make the bytes visible under their name, all at once and only when they have reached the disk."""
         self._write(self.file(sha), data)
 
+    def set_aside(self, sha: str) -> Path:
+        """Take the name from a damaged record, which stays beside it as ``<sha256>.damaged``; return its file."""
+        file = self.file(sha)
+        aside = file.with_suffix(".damaged")
+        try:
+            with suppress(FileNotFoundError):  # another process has just done the same
+                os.replace(file, aside)
+        except OSError as error:
+            raise self._refusal("written", error) from error
+        return aside
+
     def ensure_writable(self) -> None:
         """Write and remove a small file, and clear away temporaries that are older than a day."""
         probe = self.path / "objects" / _temporary_name()
@@ -97,24 +120,44 @@ class Objects:
                     file.unlink()
 
     def _write(self, target: Path, data: bytes) -> None:
-        temporary = target.parent / _temporary_name()
         try:
-            if not target.parent.is_dir():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                for folder in {self.path.parent, self.path, target.parent.parent}:
-                    _sync(folder)
             try:
-                with temporary.open("xb") as stream:
-                    stream.write(data)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.replace(temporary, target)
-            finally:
-                with suppress(OSError):
-                    temporary.unlink()
-            _sync(target.parent)
+                self._write_once(target, data)
+            except FileNotFoundError:  # somebody cleared the folder or the temporary away: clocks jump, people delete
+                self._lasting.clear()
+                self._write_once(target, data)
         except OSError as error:
             raise self._refusal("written", error) from error
+
+    def _write_once(self, target: Path, data: bytes) -> None:
+        temporary = target.parent / _temporary_name()
+        self._make(target.parent)
+        try:
+            handle = os.open(temporary, _NEW, 0o666)
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(handle, rest) :]
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            os.replace(temporary, target)
+        finally:
+            with suppress(OSError):
+                os.unlink(temporary)
+        _sync(target.parent)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder of the ledger, and the names of it and of those above it durable."""
+        if folder in self._lasting:
+            return
+        absent = {place for place in (folder, *folder.parents) if not os.path.isdir(place)}
+        os.makedirs(folder, exist_ok=True)
+        # Also those that are there: a process that was killed may have made them without coming to this.
+        places = absent | {self.path, self.path / "objects", folder}
+        for place in sorted(places - self._lasting):
+            _sync(place.parent)
+            self._lasting.add(place)
 
     def _refusal(self, verb: str, error: OSError) -> LedgerError:
         remedy = _REMEDY.get(error.errno or 0, "see to its permissions")

@@ -7,11 +7,12 @@ what checks out, and reads the rest again: an index that is missing, locked, dam
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from idealab.ledger.index import Entry, Index
 from idealab.ledger.objects import Objects
 from idealab.ledger.records import BATCH, VERIFICATION, canonical, decode, digest, is_sha256
 
+_TICK = timedelta(microseconds=2)  # times are kept as float64 seconds, good to half of this
+_END = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # there is no time after which to date anything
+_SKEW = timedelta(minutes=1)  # by which clocks of several hosts may differ without a word
 _RUN = ("experiment", "condition", "master_seed", "environment", "precision")
 
 
@@ -75,6 +79,8 @@ class Ledger:
     def put(self, document: Mapping[str, Any]) -> str:
         """Write a record, durably, and return its name; one that is there already is left as it is.
 
+        A damaged one is set aside with a warning, since what belongs there is at hand.
+
         Raises
         ------
         LedgerError
@@ -83,11 +89,16 @@ class Ledger:
         data = canonical(document)
         record = decode(data)  # what is written can be read: checked on every record, not only in tests
         sha = hashlib.sha256(data).hexdigest()
-        if os.path.exists(self._objects.file(sha)):
-            self.get(sha)  # if it is damaged, says so rather than lose the evidence in silence
-        else:
-            self._objects.write(sha, data)
-            self._remember({sha: _entry(record, time.time())})
+        there = self._objects.read(sha)
+        if there and there[0] == data:
+            return sha
+        if there:
+            aside = self._objects.set_aside(sha)
+            self._warn(
+                f"record {sha} was damaged (cut short or edited); it is written anew, the old file is now {aside}"
+            )
+        self._objects.write(sha, data)
+        self._remember({sha: _entry(record, time.time())})
         return sha
 
     def get(self, sha: str) -> dict[str, Any]:
@@ -153,7 +164,8 @@ class Ledger:
         """Return the batches that a run can go on from, in the order of their seeds.
 
         No seed occurs twice: where batches overlap, the one that begins first is taken (then the longest, then the
-        oldest), and the other is left out with a warning. Seeds may be missing between batches, where one was damaged.
+        oldest), and the other is left out, with a warning unless it says the same, as when two runs went on at once.
+        Seeds may be missing between batches, where one was damaged.
         """
         run = digest(dict(zip(_RUN, (experiment, condition, master_seed, environment, precision), strict=True)))
         names = self._find(lambda entry: entry.run == run and declaration in entry.parents)
@@ -164,9 +176,27 @@ class Ledger:
             if record["first_seed"] >= seen:
                 chosen.append(record)
                 seen = record["first_seed"] + record["seeds"]
-            else:
+            elif _observed(record) != _observed(chosen[-1]):
                 self._warn(f"seeds from {record['first_seed']} of {experiment}, {condition} are there twice; used once")
         return chosen
+
+    def now(self) -> datetime:
+        """Return the time in UTC, but always later than the newest verification: evidence keeps its order.
+
+        Where the clock has been set back since that one, a warning says so.
+        """
+        now = datetime.fromtimestamp(time.time(), UTC)
+        verdicts = self._find(lambda entry: entry.schema == VERIFICATION)
+        seconds = self._entries[verdicts[-1]].recorded if verdicts else -math.inf
+        if not now.timestamp() <= seconds < _END:
+            return now
+        newest = datetime.fromtimestamp(seconds, UTC)
+        if newest - now > _SKEW:
+            self._warn(
+                f"the clock says {now:%Y-%m-%d %H:%M}, but the newest verification in {self.path} is of "
+                f"{newest:%Y-%m-%d %H:%M}; the next one is dated right after it; see to the clock"
+            )
+        return newest + _TICK
 
     def ensure_writable(self) -> None:
         """Write and remove a small file, and clear away what killed processes left over a day ago.
@@ -241,3 +271,7 @@ def _entry(record: dict[str, Any], recorded: float) -> Entry:
     if record["schema"] == BATCH:
         run = digest({name: record[name] for name in _RUN})
     return Entry(record["schema"], record["idea"], recorded, record.get("parents", []), run)
+
+
+def _observed(record: Mapping[str, Any]) -> tuple[int, int, str]:
+    return record["first_seed"], record["seeds"], digest(record["observation"])  # a digest, since NaN equals nothing

@@ -4,6 +4,7 @@ Everything is a pure function that jits and vmaps; nothing here knows any idea. 
 switch on JAX's float64 before use, as the laws tested here show at 1e-6 and below.
 """
 
+from idealab.simulate.checkpoint import checkpointed
 from idealab.simulate.data import breast_cancer, digits, planted, random_separable, subsample
 from idealab.simulate.descent import (
     EXPONENTIAL,
@@ -29,6 +30,7 @@ __all__ = [
     "MarginLoss",
     "Trajectory",
     "breast_cancer",
+    "checkpointed",
     "decay_slope",
     "descend",
     "descend_with",

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -51,7 +52,9 @@ def test_a_file_in_place_of_the_directory(tmp_path):
         (errno.ENOSPC, "fsync", "the disk is full: free some space"),
         (errno.EDQUOT, "fsync", "the quota is used up"),
         (errno.ENOSPC, "replace", "the disk is full: free some space"),
-        (errno.EIO, "replace", "Input/output error"),
+        (errno.EIO, "replace", "Input/output error.*the disk is at fault"),
+        (errno.ENOSPC, "write", "the disk is full: free some space"),
+        (errno.EFBIG, "write", "a limit on the size of files is reached"),
     ],
 )
 def test_what_the_system_refuses_is_said_in_one_line(ledger, monkeypatch, code, function, remedy):
@@ -141,6 +144,46 @@ def test_a_process_killed_before_the_rename_leaves_no_record(ledger):
     health = ledger.health()
     assert (health.objects, health.damaged, health.temporaries) == (0, (), 1)
     assert ledger.get(ledger.put(declaration())) == declaration()
+
+
+def test_a_temporary_that_is_cleared_away_under_a_write_is_written_again(ledger, monkeypatch):
+    # Another process starts, by a clock that has jumped ahead a year, between the write and the rename of this one.
+    replace, later = os.replace, time.time() + 365 * 86400
+
+    def cleared(source, target):
+        monkeypatch.setattr(os, "replace", replace)
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", lambda: later)
+            Ledger(ledger.path).ensure_writable()
+        assert not source.exists()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", cleared)
+    sha = ledger.put(declaration())
+    assert Ledger(ledger.path).get(sha) == declaration()
+    assert ledger.health().temporaries == 0
+
+
+def test_a_ledger_that_is_deleted_under_a_run_is_made_again(ledger):
+    ledger.put(declaration())
+    shutil.rmtree(ledger.path)
+    sha = ledger.put(declaration())
+    assert Ledger(ledger.path).find() == [sha]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="what a handle stands for is told by /proc")
+def test_every_folder_on_the_way_to_a_record_outlives_a_power_cut(tmp_path, monkeypatch):
+    synced, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.add(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle)))
+    ledger = Ledger(tmp_path / "a" / "b" / "ledger")
+    sha = ledger.put(declaration())
+    places = [file_of(ledger, sha).parent, ledger.path / "objects", ledger.path, ledger.path.parent, tmp_path / "a"]
+    assert {*map(str, [*places, tmp_path])} <= synced
+    # A process that was killed may have made the folders without coming to that.
+    synced.clear()
+    file_of(ledger, sha).unlink()
+    Ledger(ledger.path).put(declaration())
+    assert {*map(str, places[:4])} <= synced
 
 
 def test_only_old_temporaries_are_cleared_away(ledger):

@@ -1,7 +1,10 @@
 import hashlib
+import math
 import re
 import shutil
 import sqlite3
+import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -110,9 +113,23 @@ def test_a_damaged_record_is_reported_and_never_used_nor_deleted(ledger, change,
     assert first_seeds(fresh) == first_seeds(fresh) == [0, 8]
     assert [shas[1] in line for line in fresh.warnings] == [True]
     assert [shas[1] in line for line in fresh.health().damaged] == [True]
-    with pytest.raises(LedgerError, match="is damaged"):
-        fresh.put(batch(4))
     assert file_of(ledger, shas[1]).exists()
+
+
+@pytest.mark.parametrize("change", [torn, flipped, lambda data: b""])
+def test_a_damaged_record_that_is_at_hand_is_written_anew(ledger, change):
+    sha = ledger.put(batch())
+    damage(file_of(ledger, sha), change)
+    spoiled = file_of(ledger, sha).read_bytes()
+    fresh = Ledger(ledger.path)
+    assert fresh.put(batch()) == sha
+    (warning,) = fresh.warnings
+    assert f"record {sha} was damaged" in warning
+    aside = file_of(ledger, sha).with_suffix(".damaged")
+    assert str(aside) in warning
+    assert aside.read_bytes() == spoiled
+    assert digest(fresh.get(sha)) == sha
+    assert [str(aside) in line for line in fresh.health().damaged] == [True]
 
 
 def test_a_renamed_record_is_reported(ledger):
@@ -203,12 +220,62 @@ def test_batches_come_in_seed_order_and_only_those_of_the_same_run(ledger):
     assert ledger.warnings == []
 
 
+def test_what_two_runs_observed_at_once_is_used_once_and_only_told_of_where_it_differs(ledger):
+    values = {"parameters": {}, "observables": {"norm": [[math.nan]] * 4}}
+    for seconds in (1.0, 2.0):
+        ledger.put(batch(seconds=seconds, observation=values))
+    assert first_seeds(ledger) == [0]
+    assert ledger.warnings == []
+    ledger.put(batch(seconds=3.0))
+    assert first_seeds(ledger) == [0]
+    assert [line for line in ledger.warnings if "there twice" in line] == ledger.warnings != []
+
+
 def test_no_seed_is_given_twice(ledger):
     for first, seeds, seconds in ((0, 4, 1.0), (0, 8, 2.0), (0, 8, 3.0), (6, 4, 4.0), (12, 4, 5.0)):
         ledger.put(batch(first, seeds, seconds=seconds))
     found = ledger.batches(PARENT, **RUN, environment=ENVIRONMENT)
     assert [(record["first_seed"], record["seeds"], record["seconds"]) for record in found] == [(0, 8, 2), (12, 4, 5)]
     assert any("are there twice; used once" in line for line in ledger.warnings)
+
+
+# Clocks
+
+
+def set_clock(monkeypatch, year):
+    seconds = datetime(year, 1, 2, tzinfo=UTC).timestamp()
+    monkeypatch.setattr(time, "time", lambda: seconds)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_the_order_of_verifications_outlives_a_clock_that_jumps(ledger, monkeypatch, indexed):
+    shas = []
+    for year in (2026, 2099, 1999, 2031, 2100):
+        set_clock(monkeypatch, year)
+        if not indexed:
+            (ledger.path / "index.sqlite3").unlink(missing_ok=True)
+        ledger = Ledger(ledger.path)
+        now = ledger.now()
+        assert now.year == max(year, 2099 if shas[1:] else 0)
+        shas.append(ledger.put(verification() | {"created": now.isoformat(timespec="microseconds")}))
+        assert ledger.find(schema=VERIFICATION) == shas
+        assert ledger.newest()["max_margin"][0] == shas[-1]
+        told = [line for line in ledger.warnings if f"the clock says {year}-01-02" in line and "of 2099-01-02" in line]
+        assert ledger.warnings == told
+        assert len(told) == (year in (1999, 2031))
+
+
+def test_a_clock_that_is_a_little_behind_is_not_told_of(ledger, monkeypatch):
+    set_clock(monkeypatch, 2026)
+    ledger.put(verification() | {"created": "2026-01-02T00:00:30+00:00"})
+    assert ledger.now().isoformat() == "2026-01-02T00:00:30.000002+00:00"
+    assert ledger.warnings == []
+
+
+def test_a_verification_at_the_end_of_time_does_no_harm(ledger, monkeypatch):
+    set_clock(monkeypatch, 2026)
+    ledger.put(verification() | {"created": "9999-12-31T23:59:59.999999+00:00"})
+    assert ledger.now().year == 2026
 
 
 # The index
