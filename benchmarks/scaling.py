@@ -60,7 +60,8 @@ def main() -> None:
     one, many = (Simulator(Some(some, machine.precision), 0, print) for some in (several[:1], several))
     condition = Condition({"n": 64, "d": 16, "steps": chosen.steps})
     experiment = Experiment("scaling", "", "idealized", observe, ("w",), (condition,))
-    seconds(one, experiment, 1), seconds(many, experiment, chosen.devices)
+    for simulator, blocks in ((one, 1), (many, chosen.devices)):  # compiles
+        seconds(simulator, experiment, blocks)
     ratios = []
     for _ in range(chosen.rounds):
         alone = seconds(one, experiment, chosen.blocks)
