@@ -194,6 +194,26 @@ def _fault(task: Task, error: Exception) -> DeclarationError:
     )
 
 
+def batch_of(document: Mapping[str, Any], reused: bool) -> Batch:
+    """The observations that a record of the ledger holds."""
+    parameters, observables = (_floats(document["observation"][part]) for part in ("parameters", "observables"))
+    evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
+    first, seeds, seconds = document["first_seed"], document["seeds"], float(document["seconds"])
+    return Batch(first, seeds, parameters, observables, evaluations, digest(document), reused, seconds)
+
+
+class Elsewhere(Protocol):
+    """Other processes that simulate blocks for this one (`idealab.hosts.Hosts`)."""
+
+    @property
+    def away(self) -> int:
+        """Blocks that they are at."""
+        ...
+
+    def simulate(self, task: Task) -> Future[Batch] | None:
+        """The next block of a task; None if all are busy. Raises `ConnectionError` if it must be simulated again."""
+
+
 class Runner:
     """Simulates the blocks of tasks, several at a time, and keeps each in the ledger as soon as it is there.
 
@@ -211,6 +231,8 @@ class Runner:
         self.idea, self.ledger, self.declaration = idea, ledger, declaration
         self.master_seed, self.progress = master_seed, progress
         self.environment, self.precision = environment(), precision()
+        self.workers = 1 if jax.default_backend() != "cpu" else min(4, os.cpu_count() or 1)
+        self.hosts: Elsewhere | None = None
         self._programs: dict[Any, Event] = {}
 
     def find(self, task: Task) -> None:
@@ -226,13 +248,8 @@ class Runner:
             precision=self.precision,
         )
         for document in found:
-            first, seeds = document["first_seed"], document["seeds"]
-            if seeds == task.experiment.block:
-                parameters, observables = (_floats(document["observation"][p]) for p in ("parameters", "observables"))
-                evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
-                record = digest(document)
-                seconds = float(document["seconds"])
-                task.stored[first] = Batch(first, seeds, parameters, observables, evaluations, record, True, seconds)
+            if document["seeds"] == task.experiment.block:
+                task.stored[document["first_seed"]] = batch_of(document, reused=True)
 
     def extend(self, tasks: Sequence[Task], deadline: float | None) -> list[Task]:
         """Add one more block to every task, in the order given: from the ledger, or simulated until the deadline.
@@ -244,27 +261,35 @@ class Runner:
         list of Task
             Those for which no time was left by the deadline (`time.monotonic`).
         """
-        workers = 1 if jax.default_backend() != "cpu" else min(4, os.cpu_count() or 1)
         waiting, late, running = [t for t in tasks if not self._resume(t)], list[Task](), dict[Future[Batch], Task]()
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="idealab")
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="idealab")
         import_module("scipy.linalg.cython_lapack")  # what JAX calls on a CPU; loaded now, so that the limit reaches it
         alone = threadpool_limits(1, "blas")  # the cores are taken by our own threads
         try:
             while waiting or running:
                 if deadline is not None and time.monotonic() >= deadline:
                     late, waiting = [*late, *waiting], []
-                while waiting and len(running) < workers:
-                    task = waiting.pop(0)
-                    running[pool.submit(self._block, task)] = task
+                while waiting and (future := self._started(pool, len(running), waiting[0])):
+                    running[future] = waiting.pop(0)
                 done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in done:
                     task = running.pop(future)
-                    task.batches.append(future.result())
+                    try:
+                        task.batches.append(future.result())
+                    except ConnectionError:  # another process is lost, and what it was at is done again
+                        waiting.insert(0, task)
+                        continue
                     self.progress.step(f"{task.experiment.name}: {task.label}")
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             alone.restore_original_limits()
         return late
+
+    def _started(self, pool: ThreadPoolExecutor, running: int, task: Task) -> Future[Batch] | None:
+        """The next block of a task, here or else in another process; None if all are busy."""
+        if running - (self.hosts.away if self.hosts else 0) < self.workers:
+            return pool.submit(self.block, task)
+        return self.hosts.simulate(task) if self.hosts else None
 
     def _resume(self, task: Task) -> bool:
         batch = task.stored.pop(task.seeds, None)
@@ -274,7 +299,7 @@ class Runner:
         self.progress.step(f"{task.experiment.name}: {task.label}")
         return True
 
-    def _block(self, task: Task) -> Batch:
+    def block(self, task: Task) -> Batch:
         """Simulate the next block of seeds of a task.
 
         Raises

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from idealab.budget import Budget
 from idealab.errors import UsageError
 from idealab.experiment import Experiment, Setting
+from idealab.hosts import Hosts
 from idealab.idea import Idea
 from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
@@ -36,6 +39,7 @@ def verify(
     ledger: Ledger | str | Path | None = None,
     record: bool = True,
     mutants: bool = True,
+    hosts: Hosts | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Derive, declare, simulate and judge an idea, and record the verdict.
@@ -66,6 +70,9 @@ def verify(
         False leaves no trace, and goes on from nothing.
     mutants
         Whether to hold wrong formulas against the observations too.
+    hosts
+        The processes that simulate together, each of which calls this with the same arguments (`idealab.hosts.Hosts`);
+        process 0 decides and records.
 
     Returns
     -------
@@ -83,16 +90,20 @@ def verify(
     if budget is not None and not 0 < budget < math.inf:
         raise UsageError(f"budget={budget!r} must be a positive number of seconds")
     request = Request(idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record)
-    inquiry = inquire(request, watcher)
-    designs = _designs(inquiry, watcher) if mutants else []
-    watcher.stage("simulating")
-    given_up = _simulate(inquiry, designs, watcher, Budget(started, budget))
+    with contextlib.nullcontext() if hosts is None else hosts.running():
+        inquiry = inquire(request, watcher)
+        designs = _designs(inquiry, watcher) if mutants else []
+        watcher.stage("simulating")
+        lead = partial(_simulate, inquiry, designs, watcher, Budget(started, budget))
+        given_up = lead() if hosts is None else hosts.share(inquiry.runner, inquiry.tasks, lead)
     watcher.stage("judging")
     before = _before(inquiry, master_seed)
     environment = inquiry.runner.environment | {"precision": inquiry.runner.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
-    return outcome if inquiry.store is None else _recorded(outcome, inquiry.store, inquiry.tasks, watcher)
+    if inquiry.store is None or (hosts is not None and hosts.process != 0):
+        return outcome
+    return _recorded(outcome, inquiry.store, inquiry.tasks, watcher)
 
 
 def _designs(inquiry: Inquiry, watcher: Progress) -> list[Design]:

@@ -36,6 +36,7 @@ MACHINERY = {
     "retries",
     "request",
     "mutants",
+    "hosts",
     "verification",
     "ledger",
     "report",
@@ -50,6 +51,9 @@ MAY_IMPORT = {
     "registry": CONTRACT,
     "ledger": CONTRACT,
     "run": CONTRACT | {"ledger"},
+    "line": {"errors"},
+    "cluster": {"line", "errors"},
+    "hosts": {"line", "cluster", "run", "ledger", "errors"},
     "source": {"experiment", "simulate", "symbolic", "errors"},  # it hashes the first two
     "declaration": CONTRACT | {"source"},
     "comparison": CONTRACT | {"run"},
