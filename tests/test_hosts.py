@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -180,29 +179,13 @@ def test_processes_that_are_not_asked_for_the_same_all_end(
 
 
 @pytest.mark.slow
-def test_the_command_line_reports_in_process_0_only(toy: Any, place: str, tmp_path: Path) -> None:
-    package = tmp_path / "site" / "toyland"
-    load = f"""
-        import importlib.util, sys
-        if "conftest" not in sys.modules:
-            spec = importlib.util.spec_from_file_location("conftest", {str(toy.file)!r})
-            sys.modules["conftest"] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(sys.modules["conftest"])
-        toy = sys.modules["conftest"]
-    """.replace("\n        ", "\n")
-    for room, line in (("theory", "idea = toy.idea()"), ("experiments", "experiments = (toy.experiment(),)")):
-        (package / room).mkdir(parents=True)
-        (package / room / "toy.py").write_text(f'"""A body."""\n{load}\n{line}\n', encoding="utf-8")
-    entry = tmp_path / "site" / "toyland-1.0.dist-info"
-    entry.mkdir()
-    (entry / "METADATA").write_text("Metadata-Version: 2.1\nName: toyland\nVersion: 1.0\n", encoding="utf-8")
-    (entry / "entry_points.txt").write_text("[idealab.ideas]\ntoy = toyland\n", encoding="utf-8")
-    common = [sys.executable, "-m", "idealab", "verify", "toy", "--json", "--ledger", str(tmp_path / "ledger")]
+def test_the_command_line_reports_in_process_0_only(named_toy: dict[str, str], place: str) -> None:
+    common = [sys.executable, "-m", "idealab", "verify", "toy", "--json", "--coordinator", place, "--processes", "2"]
     started = [
         subprocess.Popen(
-            [*common, "--coordinator", place, "--processes", "2", "--process", str(k)],
+            [*common, "--process", str(k)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+            env=named_toy,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
