@@ -135,10 +135,10 @@ class Hosts:
             self._tell_all({"kind": "ready", "run": self._run, "asked": asked, "slots": runner.workers})
             return self._serve(runner, tasks)
         runner.progress.stage("waiting for the other processes")
+        self._warn()
         self._agree(asked)
         runner.hosts = self
         words = lead()
-        self._warn(runner)
         self._end(runner, tasks, words)
         return words
 
@@ -172,9 +172,13 @@ class Hosts:
             line.send(head)
         return future
 
-    def _warn(self, runner: Runner) -> None:
+    def _warn(self) -> None:
+        """Tell of those that were lost, as soon as there is a run to tell."""
         with self._changed:
-            words, self._lost = self._lost, []
+            runner, words = self._runner, self._lost
+            if runner is None:
+                return
+            self._lost = []
         for line in words:
             runner.progress.warn(f"{line}; going on without it")
 
@@ -230,6 +234,7 @@ class Hosts:
             self._lines.pop(process, None)
             self._give_back(process, ConnectionError())
             self._changed.notify_all()
+        self._warn()
         line.close()
 
     def _give_back(self, process: int, error: Exception) -> None:

@@ -39,6 +39,7 @@ def place() -> str:
 PROCESS = """
 import importlib.util, json, os, signal, sys
 coordinator, process, ledger, killed_at, options = sys.argv[1:]
+killed_by, timeout = {killed_by}, {timeout}
 spec = importlib.util.spec_from_file_location("conftest", {file!r})
 toy = importlib.util.module_from_spec(spec); spec.loader.exec_module(toy)
 from idealab.errors import IdealabError
@@ -50,13 +51,13 @@ class Watcher(Silence):
     def step(self, words):
         self.steps += 1
         if self.steps == int(killed_at):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), killed_by)
     def warn(self, words):
         print("warning:", words, file=sys.stderr)
 
 sys.modules["idealab.request"].use_compilation_cache = lambda: None
 try:
-    with Hosts(coordinator, 2, int(process), timeout=20.0) as hosts:
+    with Hosts(coordinator, 2, int(process), timeout=timeout) as hosts:
         found = toy.verify(toy.idea(), experiments=(toy.experiment("diverges"),), seeds=16, ledger=ledger, hosts=hosts,
                            progress=Watcher(), **json.loads(options))
 except IdealabError as error:
@@ -79,9 +80,17 @@ class Ended:
         return json.loads(self.out)
 
 
-def pair(toy: Any, place: str, ledgers: tuple[Path, Path], killed_at: tuple[int, int] = (0, 0), **options: Any) -> Any:
+def pair(
+    toy: Any,
+    place: str,
+    ledgers: tuple[Path, Path],
+    killed_at: tuple[int, int] = (0, 0),
+    killed_by: int = signal.SIGKILL,
+    timeout: float = 20.0,
+    **options: Any,
+) -> list[Ended]:
     """Run the toy in two processes at once, with options for the second."""
-    code = PROCESS.format(file=str(toy.file))
+    code = PROCESS.format(file=str(toy.file), killed_by=int(killed_by), timeout=timeout)
     given = {}, options
     started = [
         subprocess.Popen(
@@ -93,7 +102,10 @@ def pair(toy: Any, place: str, ledgers: tuple[Path, Path], killed_at: tuple[int,
         )
         for k in range(2)
     ]
-    return [Ended(process) for process in started]
+    leader = Ended(started[0])
+    if killed_by == signal.SIGSTOP:
+        started[1].kill()
+    return [leader, Ended(started[1])]
 
 
 @pytest.fixture
@@ -150,14 +162,20 @@ def test_when_process_0_is_killed_the_other_says_so_and_the_rerun_goes_on(
 
 
 @pytest.mark.slow
-def test_when_another_is_killed_its_blocks_are_simulated_elsewhere(
-    toy: Any, place: str, whole: Any, tmp_path: Path
+@pytest.mark.parametrize(
+    ("killed_by", "timeout", "why"),
+    [(signal.SIGKILL, 60.0, ".*connection .+"), (signal.SIGSTOP, 10.0, "no sign of life for 10 s")],
+    ids=["killed", "silent"],
+)
+def test_what_a_lost_process_was_at_is_simulated_elsewhere(
+    toy: Any, place: str, whole: Any, tmp_path: Path, killed_by: int, timeout: float, why: str
 ) -> None:
     _, alone = whole
-    leader, worker = pair(toy, place, (tmp_path / "first", tmp_path / "second"), killed_at=(0, 2))
+    ledgers = tmp_path / "first", tmp_path / "second"
+    leader, worker = pair(toy, place, ledgers, killed_at=(0, 2), killed_by=killed_by, timeout=timeout)
     assert worker.code == -signal.SIGKILL
     assert leader.told[3] == there_told(None, alone)
-    assert re.search(r"^warning: process 1 \(.+\) was lost \(.+\); going on without it$", leader.err, re.MULTILINE)
+    assert re.search(rf"^warning: process 1 \(.+\) was lost \({why}\); going on without it$", leader.err, re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -179,13 +197,14 @@ def test_processes_that_are_not_asked_for_the_same_all_end(
 
 
 @pytest.mark.slow
-def test_the_command_line_reports_in_process_0_only(named_toy: dict[str, str], place: str) -> None:
-    common = [sys.executable, "-m", "idealab", "verify", "toy", "--json", "--coordinator", place, "--processes", "2"]
+def test_the_command_line_asks_slurm_and_reports_in_process_0_only(named_toy: dict[str, str], place: str) -> None:
+    slurm = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2", "SLURM_LOCALID": "0"}
+    port = {"JAX_COORDINATOR_PORT": place.split(":")[1]}
     started = [
         subprocess.Popen(
-            [*common, "--process", str(k)],
+            [sys.executable, "-m", "idealab", "verify", "toy", "--json", "--distributed"],
             cwd=ROOT,
-            env=named_toy,
+            env={**named_toy, **slurm, **port, "SLURM_PROCID": str(k)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
