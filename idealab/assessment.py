@@ -79,9 +79,11 @@ def rules_of(questions: Sequence[Question]) -> dict[str, Rules]:
 class Assessment:
     """The judge at work on a run: pure in what was observed, so that a record can be judged again."""
 
-    def __init__(self, idea: Idea, questions: Sequence[Question], rules: Mapping[str, Rules]) -> None:
+    def __init__(
+        self, idea: Idea, questions: Sequence[Question], rules: Mapping[str, Rules], epsilon: float = 2.0**-52
+    ) -> None:
         self.idea, self.questions, self.rules = idea, questions, rules
-        self.comparator = Comparator()
+        self.comparator = Comparator(epsilon)
         # What was compared and judged, with how many batches there were then; what is older is not kept.
         self._compared: dict[tuple[int, Prediction | None], tuple[list[int], list[Place]]] = {}
         self._judged: dict[tuple[int, Prediction | None], tuple[list[int], list[Decision]]] = {}

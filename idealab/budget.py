@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import jax
-
 from idealab.assessment import Assessment, Question
 from idealab.judge.cells import Cell
 from idealab.judge.planning import FEWEST, seeds_planned
-from idealab.run import Batch, Task
+from idealab.run import Task
 
 EXACT, HALF_OFF = 1 / 3, 0.56
 """Share of the seeds of a fixed design that cells take which are looked at on the way, where the theory is exact and
@@ -26,8 +23,7 @@ class TaskPlan:
     """What one condition will take.
 
     ``seeds`` are those planned in all, ``low`` and ``high`` an 80 % interval; ``seconds`` are of computing for one
-    block on one worker, and ``timed`` says whether they are without the time to compile; ``evaluations`` are gradient
-    evaluations a seed.
+    block on one device, without compiling; ``evaluations`` are gradient evaluations a seed.
     """
 
     task: Task
@@ -35,7 +31,6 @@ class TaskPlan:
     low: int
     high: int
     seconds: float
-    timed: bool
     evaluations: float
 
     def blocks(self, seeds: int) -> int:
@@ -64,10 +59,8 @@ def plan_tasks(assessment: Assessment, tasks: Iterable[Task]) -> list[TaskPlan]:
         counts = wanted.get(task, [(0, 0, 0)])
         seeds, low, high = (max(count[k] for count in counts) for k in range(3))
         evaluations = sum(batch.gradient_evaluations for batch in task.batches) / max(task.seeds, 1)
-        warm = warm_batches(task, assessment.tasks)
-        # An earlier run has not said which of its batches were compiled for: the quickest was not.
-        seconds = median(b.seconds for b in warm) if warm else min((b.seconds for b in task.batches), default=0.0)
-        plans.append(TaskPlan(task, seeds, low, high, seconds, bool(warm), evaluations))
+        seconds = median(batch.seconds for batch in task.batches) if task.batches else 0.0
+        plans.append(TaskPlan(task, seeds, low, high, seconds, evaluations))
     return plans
 
 
@@ -76,17 +69,6 @@ def _stopping_early(cell: Cell, cells: int) -> tuple[int, int, int]:
     planned, low, high = seeds_planned(cell, cells)
     fewest = FEWEST[cell.estimand]
     return max(fewest, math.ceil(HALF_OFF * planned)), max(fewest, math.ceil(EXACT * low)), max(fewest, high)
-
-
-def warm_batches(task: Task, tasks: Iterable[Task]) -> list[Batch]:
-    """Batches that tell how long a block takes: a task's own, else those of its experiment's other conditions."""
-    own = [batch for batch in task.batches if batch.warm]
-    return own or [b for other in tasks if other.experiment is task.experiment for b in other.batches if b.warm]
-
-
-def workers() -> int:
-    """Blocks that run side by side, as in `idealab.run.Runner.extend`."""
-    return min(4, os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
 
 
 class Budget:
@@ -98,9 +80,12 @@ class Budget:
         When the run began, by `time.monotonic`.
     seconds
         What it may take; None for as long as it needs.
+    workers
+        Blocks that run side by side.
     """
 
-    def __init__(self, started: float, seconds: float | None) -> None:
+    def __init__(self, started: float, seconds: float | None, workers: int = 1) -> None:
+        self.workers = workers
         self.deadline = None if seconds is None else started + seconds
         self.left: dict[Task, None] = {}
 
@@ -118,15 +103,13 @@ class Budget:
         self.left = {task: None for task in self.left if task not in pending}
         if self.deadline is None:
             return list(pending)
-        room = (self.deadline - time.monotonic()) * workers()
+        room = (self.deadline - time.monotonic()) * self.workers
         if room > 0 and not any(task.batches for task in pending):
             return list(pending)
         kept: list[Task] = []
         for plan in plan_tasks(assessment, sorted(pending, key=_rank)):
             stored = plan.task.seeds in plan.task.stored  # what an earlier run has left costs nothing
-            # How long it takes is not known from a block that had to be compiled: it gets one more, if there is time.
-            blocks = max(plan.blocks(plan.seeds), 1) if plan.timed else 0
-            cost = 0.0 if stored else blocks * plan.seconds
+            cost = 0.0 if stored else max(plan.blocks(plan.seeds), 1) * plan.seconds
             if stored or cost < room:
                 kept.append(plan.task)
                 room -= cost

@@ -15,7 +15,7 @@ from idealab.idea import Signature
 from idealab.judge.cells import Cell, RefinedCell
 from idealab.judge.criteria import Curve
 from idealab.judge.evidence import Floats
-from idealab.run import Task, precision
+from idealab.run import Task
 from idealab.symbolic.prediction import Prediction
 
 _UNREFINED = "all refinements gave the same number to the last bit: the setting does not reach the experiment"
@@ -38,9 +38,15 @@ class Comparator:
     """Compares, and remembers what does not change with the prediction that is shown.
 
     Everything is computed by NumPy in float64, in one call for all checkpoints and seeds of a condition.
+
+    Parameters
+    ----------
+    epsilon
+        Machine epsilon of the precision in which was simulated.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epsilon: float) -> None:
+        self.epsilon = epsilon
         self._observed: dict[tuple[int, int], tuple[int, _Observed]] = {}
 
     def places(self, signature: Signature, tasks: Sequence[Task], shown: Prediction | None = None) -> list[Place]:
@@ -94,7 +100,7 @@ class Comparator:
         ]
         measured, shown_values, own, lost, *numbers = joined
         formulas = dict(zip(signature.criterion.formulas, numbers, strict=True))
-        return Curve(along, labels, axis, measured, shown_values, own, formulas, lost.astype(bool), _epsilon())
+        return Curve(along, labels, axis, measured, shown_values, own, formulas, lost.astype(bool), self.epsilon)
 
     def _observe(self, signature: Signature, task: Task) -> _Observed:
         batches, observed = self._observed.get((id(signature), id(task)), (0, None))
@@ -330,10 +336,6 @@ def _axis(signature: Signature, tasks: Sequence[Task]) -> tuple[str, tuple[str, 
     first = _refinements(tasks)[0]
     axis = np.array([float(task.condition.settings[along]) for task in first])
     return along, tuple(task.place for task in first), axis
-
-
-def _epsilon() -> float:
-    return 2.0**-52 if precision() == "float64" else 2.0**-23
 
 
 def _reported(observable: str, task: Task) -> str:

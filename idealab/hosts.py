@@ -145,6 +145,12 @@ class Hosts:
     # What process 0 does.
 
     @property
+    def slots(self) -> int:
+        """Blocks that other processes can be at, all together."""
+        with self._changed:
+            return sum(slots for process, slots in self._slots.items() if process in self._lines)
+
+    @property
     def away(self) -> int:
         """Blocks that other processes are at."""
         with self._changed:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from idealab.assessment import Assessment
-from idealab.budget import TaskPlan, plan_tasks, reached, warm_batches, workers
+from idealab.budget import TaskPlan, plan_tasks, reached
 from idealab.errors import UsageError
 from idealab.experiment import Experiment, Setting
 from idealab.idea import Idea
@@ -90,12 +90,14 @@ def plan(
     master_seed: int = 0,
     ledger: Ledger | str | Path | None = None,
     record: bool = True,
+    device: str | None = None,
+    precision: str | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Run a pilot, and say what the verdict will cost.
 
-    The pilot is the first block of every condition, a second one where more are to come and only blocks that had to be
-    compiled tell how long they take. All are the first seeds of the verification that follows, and kept in the ledger.
+    The pilot is the first block of every condition. These are the first seeds of the verification that follows, and
+    kept in the ledger.
 
     Parameters
     ----------
@@ -107,7 +109,9 @@ def plan(
     started, watcher = time.monotonic(), progress or Silence()
     if budget is not None and not 0 < budget < math.inf:
         raise UsageError(f"budget={budget!r} must be a positive number of seconds")
-    request = Request(idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record)
+    request = Request(
+        idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record, device, precision
+    )
     inquiry = inquire(request, watcher)
     watcher.stage("running a pilot")
     _pilot(inquiry, watcher)
@@ -115,7 +119,7 @@ def plan(
     plans = plan_tasks(inquiry.assessment, inquiry.tasks)
     conditions = tuple(map(_condition, plans))
     low, planned, high = (
-        sum(getattr(condition, name) for condition in conditions) / workers()
+        sum(getattr(condition, name) for condition in conditions) / inquiry.runner.workers
         for name in ("seconds_low", "seconds", "seconds_high")
     )
     counts = [[max(min(getattr(p, name), p.cap), p.task.seeds) for p in plans] for name in ("low", "seeds", "high")]
@@ -138,14 +142,6 @@ def _pilot(inquiry: Inquiry, watcher: Progress) -> None:
         inquiry.runner.find(task)
     watcher.planned(len(inquiry.tasks))
     inquiry.runner.extend(inquiry.tasks, None)
-    unknown = [
-        task
-        for task in inquiry.assessment.undecided()
-        if not warm_batches(task, inquiry.tasks) and task.seeds not in task.stored
-    ]
-    first = list({id(task.experiment): task for task in reversed(unknown)}.values())
-    watcher.planned(len(inquiry.tasks) + len(first))
-    inquiry.runner.extend(first, None)
     while stored := [task for task in inquiry.assessment.undecided() if task.seeds in task.stored]:
         inquiry.runner.extend(stored, None)  # an earlier run has left more than a pilot
 

@@ -10,13 +10,14 @@ from typing import Any
 from idealab import registry
 from idealab.assessment import Assessment, Question, questions_of, rules_of
 from idealab.declaration import declaration_of
+from idealab.devices import Machine, machine_of
 from idealab.errors import NothingMatchedError, UnknownNameError, UsageError
 from idealab.experiment import LEVELS, Experiment, Setting
 from idealab.idea import Idea, Signature
 from idealab.judge.cells import Rules
 from idealab.ledger.records import DECLARATION, digest
 from idealab.ledger.store import Ledger
-from idealab.run import Progress, Runner, Task, precise, use_compilation_cache
+from idealab.run import Progress, Runner, Task
 from idealab.source import refuse_answers
 
 DEFAULT_LEVELS = ("idealized", "real data")
@@ -38,6 +39,8 @@ class Request:
     master_seed: int = 0
     ledger: Ledger | str | Path | None = None
     record: bool = True
+    device: str | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
         (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
         for names in (request.select, request.levels)
     )
+    machine = machine_of(request.device, request.precision)
     watcher.stage("deriving")
     theory = registry.load(request.idea) if isinstance(request.idea, str) else request.idea
     given = request.experiments
@@ -79,23 +83,22 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     signatures = [theory.signatures[name] for name in select] if select else list(theory.signatures.values())
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS
-    chosen = _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick)
+    chosen = _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick, machine)
     tasks = _tasks(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
     if not questions:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
     rules = rules_of(questions)
 
-    use_compilation_cache()
     store = _opened(request.ledger) if request.record else None
     if store is not None:
         store.ensure_writable()
     content = declaration_of(theory, chosen, signatures, rules)
     declared = {"schema": DECLARATION, "idea": theory.name, "content": content}
     declaration = store.put(declared) if store is not None else digest(declared)
-    runner = Runner(theory.name, store, declaration, request.master_seed, watcher)
+    runner = Runner(theory.name, store, declaration, request.master_seed, machine, watcher)
     watcher.declared(declaration, _summary(signatures, tasks, rules, runner))
-    assessment = Assessment(theory, questions, rules)
+    assessment = Assessment(theory, questions, rules, machine.epsilon)
     return Inquiry(theory, tasks, questions, content, declaration, store, runner, assessment)
 
 
@@ -141,6 +144,7 @@ def _narrow(
     settings: Mapping[str, Setting],
     seeds: int | None,
     quick: bool,
+    machine: Machine,
 ) -> tuple[Experiment, ...]:
     """The experiments that were asked for, with the settings and caps that were asked for."""
     wanted = at_levels(experiments, levels)
@@ -154,7 +158,7 @@ def _narrow(
             raise UsageError(f"{name} is how the experiment is built, not a knob; knobs: {there}")
     changes = {name: _like(name, known, value) for name, value in settings.items()}
     changed = [e.with_settings(changes) for e in wanted]
-    with precise():  # a bound that is computed must not depend on the caller's precision
+    with machine.computing():  # a bound that is computed must not depend on the caller's precision
         for before, after in zip(wanted, changed, strict=True):
             if after.conditions != before.conditions:
                 after.check(after.ranges)  # all of them: one setting may move the bound of another
@@ -207,13 +211,8 @@ def _tasks(idea: Idea, experiments: Sequence[Experiment], signatures: Sequence[S
 def _summary(signatures: Sequence[Signature], tasks: Sequence[Task], rules: Mapping[str, Rules], runner: Runner) -> str:
     caps = sorted({rule.max_seeds for rule in rules.values()})
     sweep = sum(not task.assumption for task in tasks)
-    where = (
-        f"{runner.environment['cores']} CPU cores"
-        if runner.environment["platform"] == "cpu"
-        else (f"{runner.environment['devices']} {runner.environment['device']}")
-    )
     cap = f"{caps[0]}" if len(caps) == 1 else f"{caps[0]} or {caps[-1]}"
     return (
         f"{len(signatures)} signatures, {sweep} conditions, {len(tasks) - sweep} controls · "
-        f"seeds 4 to {cap}, stops when decided · {where}, {runner.precision}"
+        f"seeds 4 to {cap}, stops when decided · {runner.machine}, {runner.precision}"
     )

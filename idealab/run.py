@@ -1,40 +1,26 @@
-"""Seeds in blocks: simulated on several cores, written to the ledger as they come, taken from there after a kill."""
+"""Seeds in blocks: simulated on several devices, written to the ledger as they come, taken from there after a kill."""
 
 from __future__ import annotations
 
 # JAX annotates its functions only in part.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
-import contextlib
-import hashlib
-import inspect
-import os
-import platform
 import time
-import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib import import_module
-from importlib.metadata import version
-from pathlib import Path
-from threading import Event, Lock
 from typing import Any, Protocol
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import platformdirs
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from idealab.errors import DeclarationError, IdealabError
-from idealab.experiment import Condition, Experiment, Observation
+from idealab.blocks import Arrays, Simulator, floats
+from idealab.devices import Machine
+from idealab.experiment import Condition, Experiment
 from idealab.ledger.records import BATCH, digest
 from idealab.ledger.store import Ledger
-from idealab.symbolic.blind import observing
-
-Arrays = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class Progress(Protocol):
@@ -72,8 +58,7 @@ class Batch:
     record: str | None
     reused: bool
     seconds: float = 0.0
-    """What it took, with compiling unless it is ``warm``."""
-    warm: bool = False
+    """What it took, without compiling."""
 
 
 @dataclass
@@ -116,87 +101,9 @@ class Task:
         return self.condition.realized()
 
 
-def precision() -> str:
-    """``"float64"``, or ``"float32"`` on a platform that has no float64 of its own (TPU)."""
-    return "float32" if jax.default_backend() == "tpu" else "float64"
-
-
-@contextlib.contextmanager
-def precise() -> Generator[None]:
-    """Compute in the platform's best precision, without touching JAX's global configuration."""
-    with jax.enable_x64(precision() == "float64"):
-        yield
-
-
-def environment() -> dict[str, Any]:
-    """Devices and versions; runs go on from batches of an equal environment only."""
-    devices = jax.devices()
-    return {
-        **{
-            name: version(name)
-            for name in ("jax", "jaxlib", "numpy", "scipy", "sympy", "optax", "flax", "scikit-learn")
-        },
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "platform": devices[0].platform,
-        "device": devices[0].device_kind,
-        "devices": len(devices),
-        "cores": os.cpu_count() or 1,
-    }
-
-
-def use_compilation_cache() -> Path | None:
-    """Keep compiled simulations in the user's cache directory, unless JAX was told where to keep them."""
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        folder = platformdirs.user_cache_path("idealab") / "jax"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        return folder
-    return Path(jax.config.jax_compilation_cache_dir)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-_COMPILING = Lock()
-"""Held while a program is looked up: two threads that make it at once would compile it twice."""
-
-
-@lru_cache(maxsize=64)
-def _compiled(observe: Callable[[jax.Array, Condition], Observation], block: int) -> Any:
-    """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of ``block`` seeds."""
-
-    # A vector unit gains nothing from four seeds side by side, and loses where their solvers take different steps.
-    cpu = jax.default_backend() == "cpu"
-    over_seeds = jax.lax.map if cpu else lambda function, keys: jax.vmap(function)(keys)
-
-    def simulate(master_seed: jax.Array, stream: jax.Array, first: jax.Array, condition: Condition) -> Observation:
-        key = jax.random.fold_in(jax.random.key(master_seed), stream)
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(block))
-        return over_seeds(lambda key: observe(key, condition), keys)
-
-    # Blocks run on threads of our own. XLA's pool is left out: two programs that wait for it at once can lock up.
-    return jax.jit(simulate, compiler_options={"xla_cpu_multi_thread_eigen": False} if cpu else None)
-
-
-def _floats(values: Mapping[str, Any]) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    # The one type that the ledger gives back, so that it makes no difference where a batch comes from.
-    return {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
-
-
-def _fault(task: Task, error: Exception) -> DeclarationError:
-    """What ``observe`` raised, in one line: there is no traceback on the command line."""
-    said = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    words = said[-1 if said[0].endswith("Traceback (most recent call last):") else 0]  # last, if a callback failed
-    file = getattr(getattr(inspect.unwrap(task.experiment.observe), "__code__", None), "co_filename", None)
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    where = f" ({Path(file).name}, line {lines[-1]})" if file and lines else ""
-    return DeclarationError(
-        f"experiment {task.experiment.name!r}, {task.label}: observe raised {type(error).__name__}"
-        f"{f': {words}' if words else ''}{where}"
-    )
-
-
 def batch_of(document: Mapping[str, Any], reused: bool) -> Batch:
     """The observations that a record of the ledger holds."""
-    parameters, observables = (_floats(document["observation"][part]) for part in ("parameters", "observables"))
+    parameters, observables = (floats(document["observation"][part]) for part in ("parameters", "observables"))
     evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
     first, seeds, seconds = document["first_seed"], document["seeds"], float(document["seconds"])
     return Batch(first, seeds, parameters, observables, evaluations, digest(document), reused, seconds)
@@ -223,17 +130,18 @@ class Runner:
         Where batches are written and found again; None keeps nothing.
     declaration
         Hash of the declaration that the batches belong to.
+    machine
+        Where it is simulated.
     """
 
     def __init__(
-        self, idea: str, ledger: Ledger | None, declaration: str, master_seed: int, progress: Progress
+        self, idea: str, ledger: Ledger | None, declaration: str, master_seed: int, machine: Machine, progress: Progress
     ) -> None:
         self.idea, self.ledger, self.declaration = idea, ledger, declaration
-        self.master_seed, self.progress = master_seed, progress
-        self.environment, self.precision = environment(), precision()
-        self.workers = 1 if jax.default_backend() != "cpu" else min(4, os.cpu_count() or 1)
+        self.master_seed, self.machine, self.progress = master_seed, machine, progress
+        self.environment, self.precision = machine.environment(), machine.precision
+        self.simulator, self.workers = Simulator(machine, master_seed, progress.warn), len(machine.slots)
         self.hosts: Elsewhere | None = None
-        self._programs: dict[Any, Event] = {}
 
     def find(self, task: Task) -> None:
         """Look in the ledger for the batches that an earlier run of the same declaration left."""
@@ -300,37 +208,12 @@ class Runner:
         return True
 
     def block(self, task: Task) -> Batch:
-        """Simulate the next block of seeds of a task.
-
-        Raises
-        ------
-        DeclarationError
-            If ``observe`` raises, or returns no observation. Errors of idealab, and memory that is not enough, stay.
-        """
-        first, experiment, block = task.seeds, task.experiment, task.experiment.block
-        stream = int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
-        try:
-            with _COMPILING:
-                simulate = _compiled(experiment.observe, block)
-            with precise():
-                with observing(), self._compiled_once(experiment, task.realized) as warm:
-                    started = time.perf_counter()
-                    seeds = np.uint32(self.master_seed), np.uint32(stream), np.uint32(first)
-                    observation = simulate(*seeds, task.realized)
-                if not isinstance(observation, Observation):
-                    raise DeclarationError(
-                        f"experiment {experiment.name!r}: observe must return an Observation, "
-                        f"got {type(observation).__name__}"
-                    )
-                parameters, observables = _floats(observation.parameters), _floats(observation.observables)
-        except Exception as error:
-            if isinstance(error, (IdealabError, MemoryError)) or "RESOURCE_EXHAUSTED" in str(error):
-                raise
-            raise _fault(task, error) from error
-        seconds = time.perf_counter() - started
+        """Simulate the next block of a task, and keep it. Raises what `Simulator.block` does."""
+        first, experiment = task.seeds, task.experiment
+        parameters, observables, seconds = self.simulator.block(experiment, task.realized, task.label, first)
         record = self._keep(task, first, seconds, parameters, observables)
         evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
-        return Batch(first, block, parameters, observables, evaluations, record, False, seconds, warm)
+        return Batch(first, experiment.block, parameters, observables, evaluations, record, False, seconds)
 
     def _keep(self, task: Task, first: int, seconds: float, parameters: Arrays, observables: Arrays) -> str | None:
         if self.ledger is None:
@@ -351,20 +234,3 @@ class Runner:
                 "observation": {"parameters": parameters, "observables": observables},
             }
         )
-
-    @contextlib.contextmanager
-    def _compiled_once(self, experiment: Experiment, condition: Condition) -> Generator[bool]:
-        """Let one thread compile a program, while others that need the same one wait instead of compiling it too.
-
-        Yields whether it is compiled already.
-        """
-        leaves, shape = jax.tree.flatten(condition)
-        program = (experiment.observe, experiment.block, shape, tuple(np.shape(leaf) for leaf in leaves))
-        mine = Event()
-        theirs = self._programs.setdefault(program, mine)
-        if theirs is not mine:
-            theirs.wait()
-        try:
-            yield theirs is not mine
-        finally:
-            theirs.set()

@@ -47,6 +47,8 @@ def find_scope(
     master_seed: int = 0,
     ledger: Ledger | str | Path | None = None,
     record: bool = True,
+    device: str | None = None,
+    precision: str | None = None,
     progress: Progress | None = None,
 ) -> Scope:
     """Bracket the value of a knob where each signature stops holding.
@@ -76,6 +78,8 @@ def find_scope(
     record
         False leaves no trace. Otherwise the ledger keeps what was observed, so that a search goes on where it was
         interrupted, but no verdict: a search is none on the idea.
+    device, precision
+        As for `idealab.verify.verify`.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def find_scope(
     store = None
     if record:
         store = ledger if isinstance(ledger, Ledger) else Ledger(ledger) if ledger else Ledger.default()
-    pipeline = Pipeline(_bare(theory), settings, seeds, search_seed(master_seed), store, watcher)
+    pipeline = Pipeline(_bare(theory), settings, seeds, search_seed(master_seed), store, watcher, device, precision)
     searches, left_out = _searches(pipeline, chosen, knob, span, steps, select)
     findings = [finding for search in searches for finding in search.findings((master_seed + 1) % 2**32)]
     return Scope(

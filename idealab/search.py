@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from idealab.devices import machine_of
 from idealab.errors import UsageError
 from idealab.experiment import Condition, Experiment, Setting, show_setting
 from idealab.finding import Finding, Point
@@ -14,7 +15,7 @@ from idealab.idea import Idea
 from idealab.judge.bracket import is_narrow, ladder, middle, outward, width
 from idealab.ledger.records import VERIFICATION, digest
 from idealab.ledger.store import Ledger
-from idealab.run import Progress, precise
+from idealab.run import Progress
 from idealab.verification import Cost, SignatureResult
 from idealab.verify import verify
 
@@ -73,6 +74,8 @@ class Pipeline:
     master_seed: int
     ledger: Ledger | None
     watcher: Progress
+    device: str | None = None
+    precision: str | None = None
     costs: list[Cost] = field(default_factory=list[Cost])
 
     def __post_init__(self) -> None:
@@ -104,6 +107,8 @@ class Pipeline:
             ledger=self._ledger,
             record=self._ledger is not None,
             mutants=False,  # they would say what the experiment can tell apart, not where the theory holds
+            device=self.device,
+            precision=self.precision,
             progress=self._relay,
         )
         self.costs.append(found.cost)
@@ -238,7 +243,7 @@ class Search:
 
     def _forbidden(self, value: float) -> str:
         """Why the knob may not be set to this value; empty if it may. The range of another setting may say so."""
-        with precise():
+        with machine_of(self.pipeline.device, self.pipeline.precision).computing():
             try:
                 replace(self.experiment, conditions=(self._at(value),), toggles={}).check(self.experiment.ranges)
             except UsageError as error:

@@ -96,7 +96,8 @@ def sweep(
     ledger
         The directory where evidence is kept, which every job must reach; as for `idealab.verify`.
     **options
-        ``seeds``, ``select``, ``levels``, ``quick``: as for `idealab.verify`, in every trial.
+        ``seeds``, ``select``, ``levels``, ``quick``, ``device``, ``precision``: for every trial, as `idealab.verify`
+        takes them.
 
     Raises
     ------

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from idealab.budget import Budget
@@ -39,6 +38,8 @@ def verify(
     ledger: Ledger | str | Path | None = None,
     record: bool = True,
     mutants: bool = True,
+    device: str | None = None,
+    precision: str | None = None,
     hosts: Hosts | None = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -70,6 +71,11 @@ def verify(
         False leaves no trace, and goes on from nothing.
     mutants
         Whether to hold wrong formulas against the observations too.
+    device
+        Where to simulate: ``cpu``, ``gpu``, ``tpu``, all of that kind, or one of them, as ``gpu:1``. By default what
+        JAX prefers.
+    precision
+        ``float32`` or ``float64``; by default float64, where the device has it.
     hosts
         The processes that simulate together, each of which calls this with the same arguments (`idealab.hosts.Hosts`);
         process 0 decides and records.
@@ -89,16 +95,23 @@ def verify(
     started, watcher = time.monotonic(), progress or Silence()
     if budget is not None and not 0 < budget < math.inf:
         raise UsageError(f"budget={budget!r} must be a positive number of seconds")
-    request = Request(idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record)
+    request = Request(
+        idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record, device, precision
+    )
     with contextlib.nullcontext() if hosts is None else hosts.running():
         inquiry = inquire(request, watcher)
         designs = _designs(inquiry, watcher) if mutants else []
         watcher.stage("simulating")
-        lead = partial(_simulate, inquiry, designs, watcher, Budget(started, budget))
+
+        def lead() -> list[str]:
+            workers = inquiry.runner.workers + (hosts.slots if hosts else 0)
+            return _simulate(inquiry, designs, watcher, Budget(started, budget, workers))
+
         given_up = lead() if hosts is None else hosts.share(inquiry.runner, inquiry.tasks, lead)
     watcher.stage("judging")
     before = _before(inquiry, master_seed)
-    environment = inquiry.runner.environment | {"precision": inquiry.runner.precision, "master_seed": master_seed}
+    machine = inquiry.runner.machine
+    environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
     if inquiry.store is None or (hosts is not None and hosts.process != 0):

@@ -19,7 +19,7 @@ from idealab.symbolic.prediction import Prediction
 
 
 def compare(signature, task, shown=None):
-    return [place.cell for place in Comparator().places(signature, [task], shown)]
+    return [place.cell for place in Comparator(2.0**-52).places(signature, [task], shown)]
 
 
 @pytest.fixture

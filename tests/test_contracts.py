@@ -19,9 +19,10 @@ import pytest
 
 import idealab
 from idealab import registry
+from idealab.devices import machine_of
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.idea import Idea, Signature
-from idealab.run import Task, precise
+from idealab.run import Task
 
 IDEAS = sorted(idealab.ideas())
 
@@ -76,7 +77,7 @@ def _trace(task: Task) -> Traced:
     def observe(key: jax.Array, condition: Condition) -> Any:
         return task.experiment.observe(key, condition)
 
-    with precise():
+    with machine_of().computing():
         program, shapes = jax.make_jaxpr(observe, return_shape=True)(jax.random.key(0), task.realized)
     return Traced(
         {name: value.shape for name, value in shapes.parameters.items()},
@@ -210,7 +211,7 @@ def test_predictions_fit_what_is_measured(name):
         measured = traced(task).observables[signature.observable][1 if values else 0 :]
         shapes = traced(task).parameters | dict.fromkeys(task.condition.settings, ()) | {argument: ()}
         given = {name: jax.ShapeDtypeStruct(shapes[name], float) for name in signature.prediction.arguments}
-        with precise():
+        with machine_of().computing():
             predicted = jax.eval_shape(lambda given=given, s=signature: s.prediction.to_jax()(**given))
         where = f"{signature.name} in {task.experiment.name}, {task.label}"
         assert np.broadcast_shapes(predicted.shape, measured) == measured, where
@@ -268,7 +269,7 @@ def test_observe_maps_over_seeds(name):
         if task.experiment.name in done:
             continue
         done.add(task.experiment.name)
-        with precise():
+        with machine_of().computing():
             keys = jax.random.split(jax.random.key(0), 3)
             mapped = jax.eval_shape(jax.vmap(task.experiment.observe, (0, None)), keys, task.realized)
         one = traced(task)
@@ -285,7 +286,7 @@ def test_observe_is_a_function_of_a_key_and_a_condition(name):
 def test_settings_lie_within_their_ranges(name):
     for experiment in experiments(name):
         assert all(any(setting in c.settings for c in experiment.conditions) for setting in experiment.ranges)
-        with precise():
+        with machine_of().computing():
             experiment.check(tuple(experiment.ranges))
 
 

@@ -203,25 +203,13 @@ def inquiry(toy, noisy):
     return made
 
 
-@pytest.mark.parametrize(
-    ("own", "other", "seconds", "timed"),
-    [
-        ([(9.0, False), (1.0, True), (3.0, True)], [], 2.0, True),
-        ([(9.0, False)], [(0.5, True)], 0.5, True),
-        ([(9.0, False), (2.0, False)], [(8.0, False)], 2.0, False),
-    ],
-)
-def test_a_block_is_timed_by_what_was_not_compiled(inquiry, own, other, seconds, timed):
+def test_a_block_takes_what_most_of_a_conditions_took(inquiry):
     found = inquiry()
-    task, second, *others = found.tasks
-    for one in others:
-        one.batches.clear()
-    for one, told in ((task, own), (second, other)):
-        first = one.batches[0]
-        one.batches[:] = [replace(first, first_seed=4 * k, seconds=s, warm=w) for k, (s, w) in enumerate(told)]
+    task = found.tasks[0]
+    first = task.batches[0]
+    task.batches[:] = [replace(first, first_seed=4 * k, seconds=s) for k, s in enumerate((9.0, 1.0, 3.0))]
     (planned,) = plan_tasks(found.assessment, [task])
-    assert (planned.seconds, planned.timed) == (seconds, timed)
-    assert planned.evaluations == 10
+    assert (planned.seconds, planned.evaluations) == (3.0, 10)
 
 
 # --- A budget ---------------------------------------------------------------------------------------------------------
@@ -229,11 +217,9 @@ def test_a_block_is_timed_by_what_was_not_compiled(inquiry, own, other, seconds,
 
 def allow(inquiry, blocks, seconds=100.0, late=()):
     """What a budget keeps that has room for so many blocks of so many seconds, on all workers together."""
-    from idealab.budget import workers
-
     for task in inquiry.tasks:
-        task.batches[:] = [replace(task.batches[0], seconds=seconds * (100 if task.label in late else 1), warm=True)]
-    budget = Budget(time.monotonic(), seconds * (blocks + 0.5) / workers())
+        task.batches[:] = [replace(task.batches[0], seconds=seconds * (100 if task.label in late else 1))]
+    budget = Budget(time.monotonic(), seconds * (blocks + 0.5) / 3, 3)
     return budget, budget.affordable(inquiry.assessment, inquiry.assessment.undecided())
 
 
@@ -257,18 +243,6 @@ def test_what_takes_too_long_leaves_the_others_their_turn(inquiry):
     budget, kept = allow(found, 90, late=("a=1",))
     assert [task.label for task in budget.left] == ["a=1"]
     assert {"a=2", "a=5"} <= {task.label for task in kept}
-
-
-def test_what_is_not_timed_yet_gets_one_more_block(inquiry):
-    found = inquiry(0.06)
-    for task in found.tasks:
-        task.batches[:] = [replace(task.batches[0], seconds=1e6, warm=False)]
-    pending = found.assessment.undecided()
-    budget = Budget(time.monotonic(), 5.0)
-    assert set(budget.affordable(found.assessment, pending)) == set(pending)
-    assert not budget.left
-    over = Budget(time.monotonic() - 5.0, 4.0)
-    assert over.affordable(found.assessment, pending) == []
 
 
 def test_what_is_stored_costs_nothing(inquiry):

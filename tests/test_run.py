@@ -13,11 +13,12 @@ import pytest
 
 from idealab import registry
 from idealab.cli import main
-from idealab.errors import DeclarationError, UnknownNameError
+from idealab.devices import machine_of
+from idealab.errors import DeclarationError, UnknownNameError, UsageError
 from idealab.experiment import Observation
 from idealab.ledger.records import BATCH, DECLARATION
 from idealab.ledger.store import Ledger
-from idealab.run import Runner, Silence, Task, environment, precise, precision, use_compilation_cache
+from idealab.run import Runner, Silence, Task
 
 SOMEDAY = None
 
@@ -32,8 +33,8 @@ def runner(ledger):
     """Builds a runner of one declaration, with another master seed if it is given."""
     declaration = ledger.put({"schema": DECLARATION, "idea": "toy", "content": {}})
 
-    def build(master_seed=0, progress=None, ledger=ledger, declaration=declaration):
-        return Runner("toy", ledger, declaration, master_seed, progress or Silence())
+    def build(master_seed=0, progress=None, ledger=ledger, declaration=declaration, machine=None):
+        return Runner("toy", ledger, declaration, master_seed, machine or machine_of(), progress or Silence())
 
     return build
 
@@ -185,9 +186,9 @@ def test_everything_is_computed_in_the_best_precision_and_the_users_choice_is_le
         assert jnp.asarray(1.0).dtype == np.float32
     finally:
         jax.config.update("jax_enable_x64", True)
-    assert {str(width) for width in widths} == {precision()} == {"float64"}
+    assert {str(width) for width in widths} == {"float64"}
     assert (heights(task) != heights(task).astype(np.float32)).any()
-    with precise():
+    with machine_of().computing():
         assert jnp.asarray(1.0).dtype == np.float64
 
 
@@ -304,11 +305,26 @@ def test_a_fault_of_a_running_program_is_the_experiments_too(toy, runner):
 @pytest.mark.parametrize(
     "error",
     [
+        MemoryError("too large"),
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_memory_that_runs_out_is_told_as_such(toy, runner, error):
+    def fail(condition):
+        raise error
+
+    made = toy.experiment(observe=faulty(fail))
+    with pytest.raises(UsageError, match="'bench', a=1: the memory of cpu:0 ran out; make the experiment smaller"):
+        runner().extend([Task(made, made.conditions[0])], SOMEDAY)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
         UnknownNameError("setting", "siez", ["size"]),
         DeclarationError("a fault of the design"),
-        MemoryError("too large"),
         KeyboardInterrupt(),
-        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -324,7 +340,8 @@ def test_what_is_not_its_fault_stays_what_it_is(toy, runner, error):
 
 def test_memory_that_is_not_there_is_no_fault_of_the_experiment(toy, runner):
     made = toy.experiment(observe=faulty(lambda condition: jnp.zeros((2**45,)) + condition["a"]))
-    with pytest.raises((MemoryError, RuntimeError), match=r"(?i)memory"):
+    words = r"'bench', a=1: .*(memory of .* ran out|GiB are free on .*); make the experiment smaller \(--set\)"
+    with pytest.raises(UsageError, match=words):
         runner(ledger=None).extend([Task(made, made.conditions[0])], SOMEDAY)
 
 
@@ -335,20 +352,7 @@ def test_what_is_no_observation_is_refused(toy, runner):
 
 
 def test_the_environment_names_what_results_depend_on():
-    found = environment()
+    found = machine_of().environment()
     assert {"jax", "jaxlib", "numpy", "python", "platform", "device", "machine"} <= set(found)
-    assert found == environment()
-
-
-def test_compiled_programs_are_kept_where_jax_was_told_or_in_the_users_cache(monkeypatch, tmp_path):
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: jax.config.values[name] for name in names}
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
-    try:
-        jax.config.update(names[0], None)
-        assert use_compilation_cache() == tmp_path / "idealab" / "jax"
-        jax.config.update(names[0], str(tmp_path / "told"))
-        assert use_compilation_cache() == tmp_path / "told"
-    finally:
-        for name, value in before.items():
-            jax.config.update(name, value)
+    assert found == machine_of().environment()
+    assert not {"devices", "cores"} & set(found), "a block comes out the same on one of many"

@@ -62,34 +62,20 @@ def _devices(problems: list[str]) -> dict[str, Any]:
     try:
         jax: Any = importlib.import_module("jax")  # untyped in places
         devices = [f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices()]
-        precision = "float64" if _computes_float64() else "float32"
+        computes_float64 = importlib.import_module("idealab.devices").computes_float64
+        precision = "float64" if computes_float64(jax.local_devices()[0]) else "float32"
     except Exception as error:  # a broken driver fails in its own way
         problems.append(f"JAX finds no device: {' '.join(str(error).split())}")
         return {"devices": [], "cores": os.cpu_count(), "precision": None}
     return {"devices": devices, "cores": os.cpu_count(), "precision": precision}
 
 
-def _computes_float64() -> bool:
-    """Try it: some platforms accept float64 and round it to float32."""
-    jax: Any = importlib.import_module("jax")
-    try:
-        with jax.enable_x64(True):
-            small = jax.jit(_lost_in_float32)(jax.numpy.asarray(2.0**-40, dtype="float64"))
-            return float(small) == 2.0**-40
-    except (RuntimeError, TypeError, ValueError):
-        return False
-
-
-def _lost_in_float32(x: Any) -> Any:
-    return (1 + x) - 1
-
-
 def _cache(problems: list[str]) -> dict[str, Any]:
     folder: Path | None = None
     try:
-        from idealab.run import use_compilation_cache
+        from idealab.devices import program_cache
 
-        folder = use_compilation_cache()
+        folder = program_cache()
     except Exception as error:  # JAX renames its options from time to time
         problems.append(f"compilations are not kept: {type(error).__name__}: {' '.join(str(error).split())}")
     size = 0

@@ -9,7 +9,7 @@ import click
 
 from idealab.cli.console import draw, width, write
 from idealab.cli.exit_code import ExitCode
-from idealab.cli.parameters import IdeaName, Level
+from idealab.cli.parameters import IdeaName, Level, on_devices
 from idealab.cli.progress import watching
 
 
@@ -20,6 +20,7 @@ from idealab.cli.progress import watching
 @click.option("--seeds", type=click.IntRange(min=4), metavar="N", help="As for verify.")
 @click.option("--quick", is_flag=True, help="As for verify.")
 @click.option("--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="As for verify.")
+@on_devices
 @click.option("--ledger", metavar="DIR", help="Where evidence is kept [IDEALAB_LEDGER, or .idealab].")
 @click.option("--no-record", is_flag=True, help="Leave no trace, and go on from nothing.")
 @click.option("--every", is_flag=True, help="List the killed ones too, each with the cell that killed it.")

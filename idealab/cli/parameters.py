@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -13,6 +15,15 @@ from idealab.errors import UnknownNameError
 _LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)", re.ASCII)
+
+
+def on_devices(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where to simulate, and how exactly."""
+    device = click.option("--device", metavar="DEVICE", help="Simulate on cpu, gpu, tpu, or one of them, as gpu:1.")
+    precision = click.option(
+        "--precision", type=click.Choice(["float32", "float64"]), help="Of the simulation [float64 where there is any]."
+    )
+    return device(precision(command))
 
 
 class IdeaName(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (generic since click 8.5)

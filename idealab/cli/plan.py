@@ -9,7 +9,7 @@ import click
 
 from idealab.cli.console import draw, width, write
 from idealab.cli.exit_code import ExitCode
-from idealab.cli.parameters import Duration, IdeaName, Level
+from idealab.cli.parameters import Duration, IdeaName, Level, on_devices
 from idealab.cli.progress import watching
 
 
@@ -21,6 +21,7 @@ from idealab.cli.progress import watching
 @click.option("--level", "levels", multiple=True, type=Level(), help="As for verify; repeatable.")
 @click.option("--quick", is_flag=True, help="As for verify.")
 @click.option("--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="As for verify.")
+@on_devices
 @click.option("--ledger", metavar="DIR", help="Where the pilot is kept [IDEALAB_LEDGER, or .idealab].")
 @click.option("--no-record", is_flag=True, help="Keep no pilot.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

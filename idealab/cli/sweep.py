@@ -10,7 +10,7 @@ import click
 
 from idealab.cli.console import draw, say, width, write
 from idealab.cli.exit_code import ExitCode, of_verdict, worst
-from idealab.cli.parameters import IdeaName, Level, Setting
+from idealab.cli.parameters import IdeaName, Level, Setting, on_devices
 from idealab.cli.progress import watching
 from idealab.errors import UsageError
 
@@ -69,6 +69,7 @@ class MasterSeeds(click.ParamType):  # pyright: ignore[reportMissingTypeArgument
 @click.option("--select", multiple=True, metavar="SIGNATURE", help="As for verify; repeatable.")
 @click.option("--level", "levels", multiple=True, type=Level(), help="As for verify; repeatable.")
 @click.option("--quick", is_flag=True, help="As for verify.")
+@on_devices
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="How many at once [here 1, on Slurm all].")
 @click.option(
     "--slurm",

@@ -11,7 +11,7 @@ import click
 
 from idealab.cli.console import draw, say, width, write
 from idealab.cli.exit_code import ExitCode, of_error, of_verdict, worst
-from idealab.cli.parameters import Duration, IdeaName, Level, Setting
+from idealab.cli.parameters import Duration, IdeaName, Level, Setting, on_devices
 from idealab.cli.progress import watching
 from idealab.cli.together import on_hosts, together
 from idealab.errors import IdealabError, NothingMatchedError, UsageError
@@ -75,6 +75,7 @@ class _Knob(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (ge
 @click.option(
     "--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Source of all randomness."
 )
+@on_devices
 @on_hosts
 @click.option("--ledger", metavar="DIR", help="Where evidence is kept [IDEALAB_LEDGER, or .idealab].")
 @click.option("--no-record", is_flag=True, help="Leave no trace, and go on from nothing.")
@@ -205,7 +206,8 @@ def _search(
 ) -> ExitCode:
     """Search how far along a knob the idea holds, and report it."""
     quick = options["quick"]
-    asked = {key: options[key] for key in ("select", "settings", "master_seed", "ledger", "record")}
+    kept = ("select", "settings", "master_seed", "ledger", "record", "device", "precision")
+    asked = {key: options[key] for key in kept}
     asked["levels"] = options["levels"] or (("idealized",) if quick else ())
 
     def run(progress: Watcher) -> Scope:

@@ -41,7 +41,7 @@ def test_the_exit_code_says_whether_one_that_must_be_killed_is_alive(
 def test_the_options_reach_the_pipeline(pipeline: Any, tmp_path: Path) -> None:
     arguments = (
         "mutate toy --select clock --level real --level idealized --seeds 16 --quick --master-seed 7 --no-record "
-        f"--ledger {tmp_path}"
+        f"--ledger {tmp_path} --device cpu:0 --precision float32"
     )
     assert main(arguments.split()) == 0
     assert pipeline.asked == [
@@ -55,6 +55,8 @@ def test_the_options_reach_the_pipeline(pipeline: Any, tmp_path: Path) -> None:
                 "master_seed": 7,
                 "record": False,
                 "ledger": str(tmp_path),
+                "device": "cpu:0",
+                "precision": "float32",
             },
         )
     ]

@@ -41,7 +41,7 @@ def planner(monkeypatch: pytest.MonkeyPatch) -> Planner:
 def test_the_options_reach_the_planner(planner: Planner, tmp_path: Path) -> None:
     arguments = (
         "plan toy --budget 2m --seeds 16 --select clock --level real --quick --master-seed 7 --no-record "
-        f"--ledger {tmp_path}"
+        f"--ledger {tmp_path} --device cpu:0 --precision float32"
     )
     assert main(arguments.split()) == 0
     assert planner.asked == [
@@ -56,6 +56,8 @@ def test_the_options_reach_the_planner(planner: Planner, tmp_path: Path) -> None
                 "master_seed": 7,
                 "record": False,
                 "ledger": str(tmp_path),
+                "device": "cpu:0",
+                "precision": "float32",
             },
         )
     ]

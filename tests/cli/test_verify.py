@@ -61,7 +61,7 @@ def test_the_options_reach_the_pipeline(pipeline: Any, tmp_path: Path) -> None:
     arguments = (
         "verify toy --seeds 16 --budget 2m --select clock --select gap --level real --level idealized --set eta=0.1 "
         "--set n=64 --set loss=logistic --set bias=True --set x=-1e3 --quick --no-record --master-seed 7 "
-        f"--ledger {tmp_path}"
+        f"--ledger {tmp_path} --device cpu:0 --precision float32"
     )
     assert main(arguments.split()) == 0
     ((idea, options),) = pipeline.asked
@@ -76,6 +76,8 @@ def test_the_options_reach_the_pipeline(pipeline: Any, tmp_path: Path) -> None:
         "record": False,
         "master_seed": 7,
         "ledger": str(tmp_path),
+        "device": "cpu:0",
+        "precision": "float32",
     }
     assert [type(value) for value in options["settings"].values()] == [float, int, str, bool, float]
 
@@ -92,6 +94,8 @@ def test_the_defaults_are_left_to_the_pipeline(pipeline: Any) -> None:
         "record": True,
         "master_seed": 0,
         "ledger": None,
+        "device": None,
+        "precision": None,
     }
 
 
@@ -264,7 +268,7 @@ def test_the_exit_code_of_a_search_says_whether_it_found_anything(searching: Any
 def test_the_options_reach_the_search(searching: Any, pipeline: Any, tmp_path: Path) -> None:
     arguments = (
         "verify toy --find-scope eta=0.5..-2e1 --seeds 32 --select clock --level real --set n=64 --no-record "
-        f"--master-seed 7 --ledger {tmp_path}"
+        f"--master-seed 7 --ledger {tmp_path} --device cpu:0 --precision float32"
     )
     assert main(arguments.split()) == 0
     ((idea, knob, options),) = searching.asked
@@ -278,6 +282,8 @@ def test_the_options_reach_the_search(searching: Any, pipeline: Any, tmp_path: P
         "record": False,
         "master_seed": 7,
         "ledger": str(tmp_path),
+        "device": "cpu:0",
+        "precision": "float32",
     }
     assert pipeline.asked == [], "a search is no verification"
 

@@ -1,0 +1,157 @@
+"""Compiled simulations: made once a process, and kept on disk for the next one, so that it need not even trace them.
+
+JAX's own compilation cache spares XLA's part alone, and tracing and lowering take longer than most runs.
+"""
+
+from __future__ import annotations
+
+# JAX annotates its functions only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+import hashlib
+import os
+import pickle
+import platform
+import re
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import cache, lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import serialize_executable
+
+from idealab.devices import Device, Machine
+from idealab.errors import DeclarationError
+from idealab.experiment import Condition, Experiment, Observation
+from idealab.source import source_digest
+
+_MOST_BYTES = 2**30
+"""On disk; what was not used for longest goes first."""
+
+
+class Programs:
+    """Threads that need the same program wait while one of them makes it.
+
+    Parameters
+    ----------
+    folder
+        Where programs are kept between processes; None keeps none. Whoever can write there can run code here, as with
+        any cache of programs. What is damaged, or comes from another machine or version, is made anew.
+    most
+        How many are held in memory.
+    """
+
+    def __init__(self, folder: Path | None, most: int = 256) -> None:
+        self.folder, self.most = folder, most
+        self.lock, self.made = Lock(), dict[Any, Future[Any]]()
+
+    def get(
+        self, experiment: Experiment, seeds: int, machine: Machine, device: Device, arguments: tuple[Any, ...]
+    ) -> Any:
+        """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of so many seeds."""
+        leaves, shape = jax.tree.flatten(arguments)
+        kinds = tuple((np.shape(leaf), str(jax.dtypes.result_type(leaf))) for leaf in leaves)
+        key = (experiment.observe, seeds, machine.precision, device, shape, kinds)
+        with self.lock:
+            found, mine = self.made.get(key), False
+            if found is None:
+                found, mine = self.made.setdefault(key, Future[Any]()), True
+                if len(self.made) > self.most:
+                    self.made.pop(next(iter(self.made)))
+        if mine:
+            try:
+                words = (seeds, device.id, str(shape), kinds, sorted(machine.environment().items()), machine.precision)
+                made = lambda: _compiled(experiment, seeds, machine, arguments)
+                found.set_result(made() if self.folder is None else self._kept(experiment, device, words, made))
+            except BaseException as error:
+                self.made.pop(key, None)
+                found.set_exception(error)
+        return found.result()
+
+    def _kept(self, experiment: Experiment, device: Device, words: tuple[Any, ...], made: Callable[[], Any]) -> Any:
+        assert self.folder is not None
+        digest = hashlib.sha256(repr((_source(experiment.observe), words, _host())).encode()).hexdigest()
+        path = self.folder / digest
+        with suppress(Exception):  # a program that cannot be taken from here is made anew, whatever the reason
+            content = path.read_bytes()
+            if hashlib.sha256(content[32:]).digest() == content[:32]:
+                _load_linear_algebra()
+                program = serialize_executable.deserialize_and_load(*pickle.loads(content[32:]), backend=device.client)
+                os.utime(path)
+                return program
+        program = made()
+        with suppress(Exception):  # nothing depends on it
+            if _portable(program.as_text()):
+                _write(path, pickle.dumps(serialize_executable.serialize(program)))
+        return program
+
+
+def _portable(text: str) -> bool:
+    """Whether a program calls nothing but LAPACK: what else is called may be somewhere else in the next process."""
+    return all(target.startswith("lapack_") for target in re.findall(r'custom_call_target="([^"]*)"', text))
+
+
+@cache
+def _load_linear_algebra() -> None:
+    """Lowering does so, and a program that is taken from disk was not lowered here; it would crash."""
+    jax.jit(jnp.linalg.cholesky).lower(jnp.eye(1))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = sorted((there.stat().st_mtime, there.stat().st_size, there) for there in path.parent.iterdir())
+    total = sum(size for _, size, _ in kept)
+    for _, size, oldest in kept:
+        if total <= _MOST_BYTES:
+            break
+        oldest.unlink(missing_ok=True)
+        total -= size
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(hashlib.sha256(content).digest() + content)
+    Path(file.name).replace(path)
+
+
+@lru_cache(maxsize=64)
+def _source(observe: Callable[..., Any]) -> str:
+    return source_digest(observe)
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """What else decides a program: options of JAX and XLA, and what the processor can do."""
+    options = {name: value for name, value in sorted(jax.config.values.items()) if "cache" not in name}
+    flags = platform.processor()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next((line for line in lines if line.startswith(("flags", "Features"))), flags)
+    return repr((options, os.environ.get("XLA_FLAGS"), flags))
+
+
+def _compiled(experiment: Experiment, seeds: int, machine: Machine, arguments: tuple[Any, ...]) -> Any:
+    observe = experiment.observe
+    # A vector unit gains nothing from four seeds side by side, and loses where their solvers take different steps.
+    over_seeds = jax.lax.map if machine.on_cpu else lambda function, keys: jax.vmap(function)(keys)
+
+    def simulate(master_seed: jax.Array, stream: jax.Array, first: jax.Array, condition: Condition) -> Observation:
+        key = jax.random.fold_in(jax.random.key(master_seed), stream)
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(seeds))
+        return over_seeds(lambda key: _checked(observe(key, condition), experiment), keys)
+
+    # Blocks run on threads of our own. XLA's pool is left out: two programs that wait for it at once can lock up.
+    options = {"xla_cpu_multi_thread_eigen": False} if machine.on_cpu else None
+    return jax.jit(simulate, compiler_options=options).lower(*arguments).compile()
+
+
+def _checked(observation: Any, experiment: Experiment) -> Observation:
+    if not isinstance(observation, Observation):
+        raise DeclarationError(
+            f"experiment {experiment.name!r}: observe must return an Observation, got {type(observation).__name__}"
+        )
+    return observation

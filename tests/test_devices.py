@@ -1,0 +1,168 @@
+"""Where a run computes: which devices and precision there are, several devices side by side, and little memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from idealab import blocks, devices
+from idealab.devices import machine_of
+from idealab.errors import UsageError
+from idealab.experiment import Observation
+from idealab.run import Runner, Silence, Task
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["cpu", "cpu:0", None])
+def test_a_device_by_its_name(name):
+    found = machine_of(name)
+    assert found.devices == tuple(jax.local_devices(backend="cpu"))[: None if name != "cpu:0" else 1]
+    assert (found.precision, found.epsilon, found.on_cpu) == ("float64", 2.0**-52, True)
+    assert len(found.slots) == devices._cores()
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu:7", "cpu:", "cpu:one", "abacus", ""])
+def test_a_device_that_is_not_there_is_told_with_those_that_are(name):
+    with pytest.raises(UsageError, match=rf"device='{name}' is not there; there are: cpu:0; `idealab doctor` says"):
+        machine_of(name)
+
+
+def test_a_precision_that_is_none_or_that_the_device_lacks(monkeypatch):
+    with pytest.raises(UsageError, match="precision='float16' must be float32 or float64"):
+        machine_of(precision="float16")
+    monkeypatch.setattr(devices, "computes_float64", lambda device: False)
+    with pytest.raises(UsageError, match="precision='float64': cpu computes in float32 only; leave --precision out"):
+        machine_of(precision="float64")
+    assert devices.computes_float64 is not None
+
+
+def test_float64_is_tried_and_not_believed():
+    assert devices.computes_float64(jax.local_devices()[0])
+
+
+def test_single_precision_is_what_is_computed_and_declared(toy):
+    found = toy.verify(precision="float32", record=False, select=("height",))
+    assert found.environment["precision"] == "float32"
+    single, double = (
+        Runner("toy", None, "", 0, machine_of(precision=one), Silence()) for one in ("float32", "float64")
+    )
+    measured = []
+    for runner in (single, double):
+        made = toy.experiment()
+        task = Task(made, made.conditions[0])
+        runner.extend([task], None)
+        measured.append(task.batches[0].observables["height"])
+    assert (measured[0] == measured[0].astype(np.float32)).all()
+    assert (measured[1] != measured[1].astype(np.float32)).any()
+
+
+# --- Several devices --------------------------------------------------------------------------------------------------
+
+SEVERAL = """
+import importlib.util, json, sys
+import jax
+jax.config.update("jax_num_cpu_devices", {count})
+spec = importlib.util.spec_from_file_location("conftest", {conftest!r})
+toy = importlib.util.module_from_spec(spec); spec.loader.exec_module(toy)
+sys.modules["idealab.blocks"].program_cache = lambda: None
+found = toy.verify(toy.idea(), experiments=(toy.experiment(),), record=False)
+told = found.to_dict()
+print(json.dumps([found.environment["devices"], told["signatures"], told["controls"], told["verdict"]]))
+"""
+
+
+@pytest.mark.slow
+def test_one_two_and_eight_devices_see_the_same(tmp_path):
+    told = []
+    for count in (1, 2, 8):
+        script = SEVERAL.format(count=count, conftest=str(ROOT / "tests" / "conftest.py"))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        there, *rest = json.loads(done.stdout.splitlines()[-1])
+        assert there == count
+        told.append(rest)
+    assert told[0] == told[1] == told[2], "to the last bit"
+
+
+# --- Little memory ----------------------------------------------------------------------------------------------------
+
+
+class Warned(Silence):
+    def __init__(self):
+        self.words = []
+
+    def warn(self, words):
+        self.words.append(words)
+
+
+def observed(toy, watcher=None, block=4, **changes):
+    """The heights of one block."""
+    made = toy.experiment(**changes)
+    made = type(made)(**{**vars(made), "block": block})
+    task = Task(made, made.conditions[0])
+    Runner("toy", None, "", 0, machine_of(), watcher or Silence()).extend([task], None)
+    return task.batches[0].observables["height"]
+
+
+@pytest.mark.parametrize(("room", "block", "pieces"), [(2.5, 4, 2), (1.5, 4, 4), (5, 6, 2), (2.5, 6, 3), (1, 5, 5)])
+def test_a_block_that_is_larger_than_memory_runs_in_pieces_and_says_so(toy, monkeypatch, room, block, pieces):
+    whole = observed(toy, block=block)
+    monkeypatch.setattr(blocks, "_bytes_of", lambda program: _seeds_of(program) * 2**30)
+    monkeypatch.setattr(blocks, "free_memory", lambda device: room * 2**30)
+    watcher = Warned()
+    assert (observed(toy, watcher, block) == whole).all()
+    assert watcher.words == [
+        f"experiment 'bench', a=1: {block} seeds do not fit into memory at once; run in {pieces} pieces"
+    ]
+
+
+def _seeds_of(program):
+    return jax.tree.leaves(program.out_info)[0].shape[0]
+
+
+def test_one_seed_that_does_not_fit_says_how_much_it_takes(toy, monkeypatch):
+    monkeypatch.setattr(blocks, "free_memory", lambda device: 1000)
+
+    def observe(key, condition):
+        return Observation({}, {"height": jax.random.normal(key, (10**6,)).sum()})
+
+    big = toy.experiment(observe=observe)
+    words = (
+        r"'bench', a=1: one seed takes 0\.0\d+ GiB, and 9\.31e-07 GiB are free on cpu:0; make the experiment smaller"
+    )
+    with pytest.raises(UsageError, match=words):
+        Runner("toy", None, "", 0, machine_of(), Silence()).extend([Task(big, big.conditions[0])], None)
+
+
+def test_programs_wait_for_memory_that_others_have_claimed(monkeypatch):
+    monkeypatch.setattr(blocks, "free_memory", lambda device: 100)
+    memory, device, most, running = blocks._Memory(), jax.local_devices()[0], [], []
+
+    def run(needed):
+        with memory.taken(device, needed):
+            running.append(needed)
+            most.append(sum(running))
+            time.sleep(0.02)
+            running.remove(needed)
+
+    threads = [threading.Thread(target=run, args=(needed,)) for needed in (60, 60, 30, 40, 120, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) == 6
+    assert max(total for total in most if total != 120) <= 100
+    assert 120 in most, "what is larger than all there is runs alone"
