@@ -6,12 +6,12 @@ from __future__ import annotations
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
@@ -101,6 +101,26 @@ class Task:
         return self.condition.realized()
 
 
+def batch_of(document: Mapping[str, Any], reused: bool) -> Batch:
+    """The observations that a record of the ledger holds."""
+    parameters, observables = (floats(document["observation"][part]) for part in ("parameters", "observables"))
+    evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
+    first, seeds, seconds = document["first_seed"], document["seeds"], float(document["seconds"])
+    return Batch(first, seeds, parameters, observables, evaluations, digest(document), reused, seconds)
+
+
+class Elsewhere(Protocol):
+    """Other processes that simulate blocks for this one (`idealab.hosts.Hosts`)."""
+
+    @property
+    def away(self) -> int:
+        """Blocks that they are at."""
+        ...
+
+    def simulate(self, task: Task) -> Future[Batch] | None:
+        """The next block of a task; None if all are busy. Raises `ConnectionError` if it must be simulated again."""
+
+
 class Runner:
     """Simulates the blocks of tasks, several at a time, and keeps each in the ledger as soon as it is there.
 
@@ -121,6 +141,7 @@ class Runner:
         self.master_seed, self.machine, self.progress = master_seed, machine, progress
         self.environment, self.precision = machine.environment(), machine.precision
         self.simulator, self.workers = Simulator(machine, master_seed, progress.warn), len(machine.slots)
+        self.hosts: Elsewhere | None = None
 
     def find(self, task: Task) -> None:
         """Look in the ledger for the batches that an earlier run of the same declaration left."""
@@ -135,13 +156,8 @@ class Runner:
             precision=self.precision,
         )
         for document in found:
-            first, seeds = document["first_seed"], document["seeds"]
-            if seeds == task.experiment.block:
-                parameters, observables = (floats(document["observation"][p]) for p in ("parameters", "observables"))
-                evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
-                record = digest(document)
-                seconds = float(document["seconds"])
-                task.stored[first] = Batch(first, seeds, parameters, observables, evaluations, record, True, seconds)
+            if document["seeds"] == task.experiment.block:
+                task.stored[document["first_seed"]] = batch_of(document, reused=True)
 
     def extend(self, tasks: Sequence[Task], deadline: float | None) -> list[Task]:
         """Add one more block to every task, in the order given: from the ledger, or simulated until the deadline.
@@ -161,18 +177,27 @@ class Runner:
             while waiting or running:
                 if deadline is not None and time.monotonic() >= deadline:
                     late, waiting = [*late, *waiting], []
-                while waiting and len(running) < self.workers:
-                    task = waiting.pop(0)
-                    running[pool.submit(self._block, task)] = task
+                while waiting and (future := self._started(pool, len(running), waiting[0])):
+                    running[future] = waiting.pop(0)
                 done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
                 for future in done:
                     task = running.pop(future)
-                    task.batches.append(future.result())
+                    try:
+                        task.batches.append(future.result())
+                    except ConnectionError:  # another process is lost, and what it was at is done again
+                        waiting.insert(0, task)
+                        continue
                     self.progress.step(f"{task.experiment.name}: {task.label}")
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             alone.restore_original_limits()
         return late
+
+    def _started(self, pool: ThreadPoolExecutor, running: int, task: Task) -> Future[Batch] | None:
+        """The next block of a task, here or else in another process; None if all are busy."""
+        if running - (self.hosts.away if self.hosts else 0) < self.workers:
+            return pool.submit(self.block, task)
+        return self.hosts.simulate(task) if self.hosts else None
 
     def _resume(self, task: Task) -> bool:
         batch = task.stored.pop(task.seeds, None)
@@ -182,7 +207,8 @@ class Runner:
         self.progress.step(f"{task.experiment.name}: {task.label}")
         return True
 
-    def _block(self, task: Task) -> Batch:
+    def block(self, task: Task) -> Batch:
+        """Simulate the next block of a task, and keep it. Raises what `Simulator.block` does."""
         first, experiment = task.seeds, task.experiment
         parameters, observables, seconds = self.simulator.block(experiment, task.realized, task.label, first)
         record = self._keep(task, first, seconds, parameters, observables)

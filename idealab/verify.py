@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from idealab.budget import Budget
 from idealab.errors import UsageError
 from idealab.experiment import Experiment, Setting
+from idealab.hosts import Hosts
 from idealab.idea import Idea
 from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
@@ -37,6 +39,7 @@ def verify(
     mutants: bool = True,
     device: str | None = None,
     precision: str | None = None,
+    hosts: Hosts | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Derive, declare, simulate and judge an idea, and record the verdict.
@@ -72,6 +75,9 @@ def verify(
         JAX prefers.
     precision
         ``float32`` or ``float64``; by default float64, where the device has it.
+    hosts
+        The processes that simulate together, each of which calls this with the same arguments (`idealab.hosts.Hosts`);
+        process 0 decides and records.
 
     Returns
     -------
@@ -91,17 +97,25 @@ def verify(
     request = Request(
         idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record, device, precision
     )
-    inquiry = inquire(request, watcher)
-    designs = _designs(inquiry, watcher) if mutants else []
-    watcher.stage("simulating")
-    given_up = _simulate(inquiry, designs, watcher, Budget(started, budget, inquiry.runner.workers))
+    with contextlib.nullcontext() if hosts is None else hosts.running():
+        inquiry = inquire(request, watcher)
+        designs = _designs(inquiry, watcher) if mutants else []
+        watcher.stage("simulating")
+
+        def lead() -> list[str]:
+            workers = inquiry.runner.workers + (hosts.slots if hosts else 0)
+            return _simulate(inquiry, designs, watcher, Budget(started, budget, workers))
+
+        given_up = lead() if hosts is None else hosts.share(inquiry.runner, inquiry.tasks, lead)
     watcher.stage("judging")
     before = _before(inquiry, master_seed)
     machine = inquiry.runner.machine
     environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
-    return outcome if inquiry.store is None else _recorded(outcome, inquiry.store, inquiry.tasks, watcher)
+    if inquiry.store is None or (hosts is not None and hosts.process != 0):
+        return outcome
+    return _recorded(outcome, inquiry.store, inquiry.tasks, watcher)
 
 
 def _designs(inquiry: Inquiry, watcher: Progress) -> list[Design]:

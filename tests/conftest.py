@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import linecache
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -213,6 +214,29 @@ def import_file() -> Callable[[Path], ModuleType]:
 def _no_compilation_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test leaves compiled programs in the cache of whoever runs it."""
     monkeypatch.setattr(blocks_module, "program_cache", lambda: None)
+
+
+@pytest.fixture
+def named_toy(tmp_path: Path) -> dict[str, str]:
+    """An environment in which another process finds the toy by its name, ``toy``: a package with an entry point."""
+    site = tmp_path / "site"
+    load = f"""
+import importlib.util, sys
+if "conftest" not in sys.modules:
+    spec = importlib.util.spec_from_file_location("conftest", {__file__!r})
+    sys.modules["conftest"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["conftest"])
+toy = sys.modules["conftest"]
+"""
+    for room, line in (("theory", "idea = toy.idea()"), ("experiments", "experiments = (toy.experiment(),)")):
+        (site / "toyland" / room).mkdir(parents=True)
+        (site / "toyland" / room / "toy.py").write_text(f'"""A body."""\n{load}{line}\n', encoding="utf-8")
+    entry = site / "toyland-1.0.dist-info"
+    entry.mkdir()
+    (entry / "METADATA").write_text("Metadata-Version: 2.1\nName: toyland\nVersion: 1.0\n", encoding="utf-8")
+    (entry / "entry_points.txt").write_text("[idealab.ideas]\ntoy = toyland\n", encoding="utf-8")
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    return {**os.environ, **cache, "PYTHONPATH": str(site), "IDEALAB_LEDGER": str(tmp_path / "ledger")}
 
 
 @pytest.fixture

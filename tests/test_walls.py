@@ -39,6 +39,7 @@ MACHINERY = {
     "retries",
     "request",
     "mutants",
+    "hosts",
     "verification",
     "ledger",
     "report",
@@ -56,11 +57,14 @@ MAY_IMPORT = {
     "programs": CONTRACT | {"devices", "source"},
     "blocks": CONTRACT | {"devices", "programs"},
     "run": CONTRACT | {"ledger", "devices", "blocks"},
+    "line": {"errors"},
+    "cluster": {"line", "errors"},
+    "hosts": {"line", "cluster", "run", "ledger", "errors"},
     "source": {"experiment", "simulate", "symbolic", "errors"},  # it hashes the first two
     "declaration": CONTRACT | {"source"},
     "comparison": CONTRACT | {"run"},
     "verification": FOUNDATION | {"report"},  # it shows itself in a notebook
-    "report": CONTRACT | {"plan", "ledger", "verification", "finding"},
+    "report": CONTRACT | {"plan", "sweep", "ledger", "verification", "finding"},
     "assessment": CONTRACT | {"run", "comparison"},
     "mutants": CONTRACT | {"run", "comparison", "assessment", "verification"},
     "budget": CONTRACT | {"run", "assessment"},
@@ -72,7 +76,8 @@ MAY_IMPORT = {
     "finding": {"experiment", "judge", "verification"},
     "search": MACHINERY | {"verify", "finding"},
     "scope": MACHINERY | {"verify", "finding", "search"},
-    "cli": MACHINERY | {"verify", "finding", "scope"},
+    "sweep": {"verify", "run", "ledger", "experiment", "errors"},
+    "cli": MACHINERY | {"sweep", "verify", "finding", "scope"},
     "__main__": {"cli"},
     "theory": {"idea"} | FOUNDATION,
     "experiments": {"experiment", "simulate", "errors"},
@@ -224,7 +229,8 @@ def test_a_file_is_at_most_400_lines(path: Path) -> None:
 
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in project["dependencies"]}
+    required = [*project["dependencies"], *project["optional-dependencies"]["slurm"]]
+    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in required}
     distributions = packages_distributions()
     undeclared: dict[str, str] = {}
     for path in SHIPPED:

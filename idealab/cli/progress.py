@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 EVERY = 10.0
 """Seconds between two lines where standard error is no terminal."""
 
+BLOCKS = "blocks of seeds"
+"""What is counted, unless something else is."""
+
 _WIDEST = 124
 
 
@@ -56,11 +59,12 @@ def _heard(watcher: Watcher) -> Generator[None]:
 class Watcher:
     """Progress (`idealab.run.Progress`) as plain lines, at most one every `EVERY` seconds.
 
-    ``blocks`` counts the blocks of seeds that were finished, ``summary`` is how the declaration sums itself up.
+    ``blocks`` counts the blocks of seeds that were finished, or whatever else the ``unit`` is; ``summary`` is how the
+    declaration sums itself up.
     """
 
     def __init__(self, what: str) -> None:
-        self.what, self.summary = what, ""
+        self.what, self.summary, self.unit = what, "", BLOCKS
         self.blocks: int = 0
         self.interrupted = False
         self._planned: int = 0
@@ -83,11 +87,15 @@ class Watcher:
         """Count a block."""
         self._listen()
         self.blocks += 1
-        self._say(f"{self.blocks} of {max(self._planned, self.blocks)} blocks of seeds")
+        self._say(f"{self.blocks} of {max(self._planned, self.blocks)} {self.unit}{self._left()}")
 
     def warn(self, words: str) -> None:
         """Say it at once."""
         say(f"warning: {words}")
+
+    def _left(self) -> str:
+        left = (self._planned - self.blocks) * (time.monotonic() - self._began) / self.blocks
+        return "" if self.unit == BLOCKS or left <= 0 else f", about {left:.0f} s left"  # blocks are not known before
 
     def _listen(self) -> None:
         if self.interrupted:

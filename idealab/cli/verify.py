@@ -13,6 +13,7 @@ from idealab.cli.console import draw, say, width, write
 from idealab.cli.exit_code import ExitCode, of_error, of_verdict, worst
 from idealab.cli.parameters import Duration, IdeaName, Level, Setting, on_devices
 from idealab.cli.progress import watching
+from idealab.cli.together import on_hosts, together
 from idealab.errors import IdealabError, NothingMatchedError, UsageError
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class _Knob(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (ge
     "--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Source of all randomness."
 )
 @on_devices
+@on_hosts
 @click.option("--ledger", metavar="DIR", help="Where evidence is kept [IDEALAB_LEDGER, or .idealab].")
 @click.option("--no-record", is_flag=True, help="Leave no trace, and go on from nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -101,14 +103,29 @@ def command(
     options["levels"] = levels
     if junit_xml is not None and not junit_xml.absolute().parent.is_dir():
         raise UsageError(f"--junit-xml={str(junit_xml)!r}: there is no folder {str(junit_xml.parent)!r}; make it first")
+    shared = {name: options.pop(name) for name in ("distributed", "coordinator", "processes", "process", "timeout")}
+    if any(shared.values()) and no_record:
+        raise UsageError("--no-record: several processes need the ledger, through which their blocks of seeds go")
     if find_scope is not None:
+        if any(shared.values()):
+            raise UsageError("--find-scope runs in one process; leave --distributed or --coordinator out")
         _check_search(names, every, junit_xml, options)
         return _search(names[0], *find_scope, {**options, "record": not no_record}, as_json)
+    with together(*shared.values()) as hosts:
+        alone = {} if hosts is None else {"hosts": hosts}  # named only where there are any
+        quiet = hosts is not None and hosts.process != 0
+        return _verify_each(names, {**options, "record": not no_record, **alone}, as_json, junit_xml, quiet)
+
+
+def _verify_each(
+    names: Sequence[str], options: Mapping[str, Any], as_json: bool, junit_xml: Path | None, quiet: bool
+) -> ExitCode:
+    """Verify one idea after another and report them, unless it is ``quiet``: another process reports."""
     results: list[Verification] = []
     codes: list[ExitCode] = []
     for name in names:
         try:
-            result, declared = _verify(name, {**options, "record": not no_record})
+            result, declared = _verify(name, options)
         except _Interrupted:
             return ExitCode.INTERRUPTED
         except IdealabError as error:
@@ -119,9 +136,10 @@ def command(
             continue
         results.append(result)
         codes.append(of_verdict(result.verdict))
-        if not as_json:
+        if not as_json and not quiet:
             _draw(result, declared, first=len(results) == 1)
-    _write(results, as_json, junit_xml)
+    if not quiet:
+        _write(results, as_json, junit_xml)
     return worst(codes)
 
 

@@ -81,3 +81,17 @@ def test_an_interrupt_that_python_dropped_is_heard_at_the_next_block():
         with pytest.raises(KeyboardInterrupt):
             watcher.step("planted")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_jobs_whose_number_is_known_tell_the_time_left(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with watching("sweep") as watcher:
+        watcher.unit = "jobs"
+        watcher.planned(4)
+        for _ in range(4):
+            clock[0] += 12.0
+            watcher.step("toy seed 0: supported")
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "sweep: 2 of 4 jobs, about 24 s left, 24 s",
+        "sweep: 3 of 4 jobs, about 12 s left, 36 s",
+        "sweep: 4 of 4 jobs, 48 s",
+    ]
