@@ -105,17 +105,27 @@ def _load_linear_algebra() -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
+    """Write at once or not at all, and let the oldest go where there are too many; other processes may do the same."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept = sorted((there.stat().st_mtime, there.stat().st_size, there) for there in path.parent.iterdir())
+    kept: list[tuple[float, int, Path]] = []
+    for there in path.parent.iterdir():
+        with suppress(FileNotFoundError):
+            told = there.stat()
+            kept.append((told.st_mtime, told.st_size, there))
     total = sum(size for _, size, _ in kept)
-    for _, size, oldest in kept:
+    for _, size, oldest in sorted(kept):
         if total <= _MOST_BYTES:
             break
         oldest.unlink(missing_ok=True)
         total -= size
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(hashlib.sha256(content).digest() + content)
-    Path(file.name).replace(path)
+        try:
+            file.write(hashlib.sha256(content).digest() + content)
+            file.flush()
+            Path(file.name).replace(path)
+        except OSError:  # a full disk, most often
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 @lru_cache(maxsize=64)
