@@ -1,4 +1,4 @@
-"""The peers of hot_loops.py: ours, numpy, PyTorch, optax and C. Each maps (steps) to the weights after so many steps."""
+"""The peers of hot_loops.py: ours, numpy, PyTorch, optax, C. Each maps a number of steps to the weights after them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ours(problem: Problem, data, start, block: int | None) -> tuple[Run, int]:
         data, start = inputs
         return jax.tree.map(lambda w: w[-1], descend(problem.gradient(*data), start, problem.rate, (steps,)))
 
-    best = measured_block(lambda inputs: one(inputs, 200), (data, start), block=block)
+    best = measured_block(lambda inputs: one(inputs, 100), (data, start), block=block)
 
     @cache
     def compiled(steps: int):

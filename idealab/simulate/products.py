@@ -1,4 +1,4 @@
-"""Products with a small matrix and the exponential, in the form that XLA's CPU compiler turns into the best vector code.
+"""Products with a small matrix, and exp, in the form of which XLA's CPU compiler makes the best vector code.
 
 Measured against hand-written C in ``benchmarks/hot_loops.py``. Three things make the difference: a product is a sum of
 scaled rows, in several independent chains and with no sum across the lanes of a register; the matrix is there in both
@@ -59,6 +59,25 @@ def products(x: ArrayLike) -> tuple[Product, Product]:
     return forward, backward
 
 
+def product(a: ArrayLike, b: ArrayLike) -> Array:
+    """Return a b, for small matrices: the columns of ``b`` on the lanes, one row of it after the other.
+
+    Parameters
+    ----------
+    a, b
+        Matrices, shapes (n, k) and (k, m).
+
+    Returns
+    -------
+    Array
+        Shape (n, m).
+    """
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if jax.default_backend() != "cpu" or a.shape[1] > BACKWARD:
+        return a @ b
+    return _chains([a[:, k, None] * b[k] for k in range(a.shape[1])], 2)
+
+
 def _chains(terms: list[Array], count: int) -> Array:
     """Sum in ``count`` interleaved chains, so that one addition does not wait for the one before."""
     sums = [reduce(add, terms[i::count]) for i in range(min(count, len(terms)))]
@@ -70,6 +89,9 @@ def _chains(terms: list[Array], count: int) -> Array:
 @jax.custom_jvp
 def exponential(x: Array) -> Array:
     """Return exp(x), to 2 units in the last place; on a CPU a polynomial of the reduced argument, which XLA inlines.
+
+    To be followed by a division, as in a sigmoid: XLA keeps the result of a division, but would compute a polynomial
+    anew for each use of it. ``jnp.exp`` is kept as well, and the better choice in a softmax.
 
     The argument is cut off at +-708 (float32: +-87), where exp is 3e307 and 3e-308 (6e37 and 2e-38); NaN stays NaN.
     """
