@@ -178,7 +178,8 @@ def _tiled(loss: MarginLoss, x: Array, c: Array | None) -> Gradient:
 
     def descending(w: Array) -> Array:
         def add(total: Array, tile: tuple[Array, Array | None]) -> tuple[Array, None]:
-            weight = loss.weight(w @ tile[0].T)
+            # For one w the rows come first: XLA turns this order into the better code.
+            weight = loss.weight(tile[0] @ w if w.ndim == 1 else w @ tile[0].T)
             weight = jax.lax.optimization_barrier(weight if tile[1] is None else weight * tile[1])
             return total + weight @ tile[0], None
 

@@ -106,7 +106,8 @@ def exponential(x: Array) -> Array:
     x = jnp.clip(x, -bound, bound)
     k = jnp.round(x * math.log2(math.e))
     r = (x - k * high) - k * low
-    y = reduce(lambda y, c: y * r + c, (1.0 / math.factorial(i) for i in range(12 if double else 7, -1, -1)), r * 0.0)
+    first, second, *rest = (1.0 / math.factorial(i) for i in range(12 if double else 7, -1, -1))
+    y = reduce(lambda y, c: y * r + c, rest, first * r + second)
     # Adding 1.5 * 2^mantissa leaves k in the low bits. A conversion to whole numbers would cost as much as the rest.
     bits = jax.lax.bitcast_convert_type(k + 1.5 * 2.0**mantissa, whole)
     return jax.lax.bitcast_convert_type(jax.lax.bitcast_convert_type(y, whole) + (bits << mantissa), dtype)
