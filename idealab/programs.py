@@ -30,6 +30,7 @@ from jax.experimental import serialize_executable
 from idealab.devices import Device, Machine
 from idealab.errors import DeclarationError
 from idealab.experiment import Condition, Experiment, Observation
+from idealab.simulate.blocks import compiler_options
 from idealab.source import source_digest
 
 _MOST_BYTES = 2**30
@@ -155,8 +156,9 @@ def _compiled(experiment: Experiment, seeds: int, machine: Machine, arguments: t
         return over_seeds(lambda key: _checked(observe(key, condition), experiment), keys)
 
     # Blocks run on threads of our own. XLA's pool is left out: two programs that wait for it at once can lock up.
-    options = {"xla_cpu_multi_thread_eigen": False} if machine.on_cpu else None
-    return jax.jit(simulate, compiler_options=options).lower(*arguments).compile()
+    return (
+        jax.jit(simulate, compiler_options=compiler_options() if machine.on_cpu else None).lower(*arguments).compile()
+    )
 
 
 def _checked(observation: Any, experiment: Experiment) -> Observation:

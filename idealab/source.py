@@ -48,7 +48,11 @@ def source_digest(observe: Callable[..., Any]) -> str:
         return hashlib.sha256(uuid.uuid4().bytes).hexdigest()
     files = {file.resolve()}
     framework = Path(idealab.experiment.__file__).resolve()
-    files |= {framework, framework.with_name("run.py"), *_imported(sys.modules.get(home.__module__))}
+    files |= {
+        framework,
+        *map(framework.with_name, ("blocks.py", "programs.py")),
+        *_imported(sys.modules.get(home.__module__)),
+    }
     files |= {path.resolve() for folder in idealab.simulate.__path__ for path in Path(folder).glob("*.py")}
     texts = [_carried(observe, ()).encode(), *sorted(path.read_bytes() for path in files)]
     return hashlib.sha256(b"\0".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
