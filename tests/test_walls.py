@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "registry": CONTRACT,
     "ledger": CONTRACT,
     "devices": {"errors"},
-    "programs": CONTRACT | {"devices", "source"},
+    "programs": CONTRACT | {"devices", "source", "simulate"},
     "blocks": CONTRACT | {"devices", "programs"},
     "run": CONTRACT | {"ledger", "devices", "blocks"},
     "line": {"errors"},
