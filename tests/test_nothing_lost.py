@@ -165,7 +165,7 @@ class Lab:
         """The verification; ``simulated`` and ``finished`` say what it did, also if it was cut short."""
         self.simulated, self.finished = Counter[tuple[str, int]](), set[str]()
         self.watcher, ledger = watcher or self.toy.watcher(), Ledger(folder)
-        block, put, use = Runner._block, Ledger.put, Index._use
+        block, put, use = Runner.block, Ledger.put, Index._use
 
         def counted(runner: Runner, task: Any) -> Any:
             self.simulated[task.label, task.seeds] += 1
@@ -182,7 +182,7 @@ class Lab:
             return use(index, *arguments)
 
         with self.monkeypatch.context() as patched:
-            patched.setattr(Runner, "_block", counted)
+            patched.setattr(Runner, "block", counted)
             patched.setattr(Ledger, "put", noted)
             patched.setattr(Index, "_use", spared)
             if disk is not None:
