@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--blocks", type=int, default=4, help="for each device, of four seeds")
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=100_000)
     chosen = parser.parse_args()
     machine = machine_of()
     several = (machine.devices * chosen.devices)[: chosen.devices] if machine.on_cpu else machine.devices

@@ -100,8 +100,8 @@ class Simulator:
         """The most seeds of a block that the memory holds at once, their program, and the bytes that it takes."""
         block, free, needed = experiment.block, 0, 0
         for seeds in (n for n in range(block, 0, -1) if block % n == 0):
-            program = self._programs.get(experiment, seeds, self.machine, device, arguments)
-            needed, free = _bytes_of(program), free_memory(device)
+            program, needed = self._programs.get(experiment, seeds, self.machine, device, arguments)
+            free = free_memory(device)
             if needed <= free:
                 if seeds < block:
                     self.warn(f"{named}: {block} seeds do not fit into memory at once; run in {block // seeds} pieces")
@@ -155,10 +155,3 @@ class _Memory:
             with self.changed:
                 self.claimed[place] -= needed
                 self.changed.notify_all()
-
-
-def _bytes_of(program: Any) -> int:
-    """What a program takes while it runs, by its compiler; zero where that does not tell."""
-    told = program.memory_analysis()
-    names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
-    return sum(int(getattr(told, name, 0)) for name in names)

@@ -55,8 +55,11 @@ class Programs:
 
     def get(
         self, experiment: Experiment, seeds: int, machine: Machine, device: Device, arguments: tuple[Any, ...]
-    ) -> Any:
-        """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of so many seeds."""
+    ) -> tuple[Any, int]:
+        """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of so many seeds.
+
+        And the bytes that it takes while it runs, by its compiler; zero where that does not tell.
+        """
         leaves, shape = jax.tree.flatten(arguments)
         kinds = tuple((np.shape(leaf), str(jax.dtypes.result_type(leaf))) for leaf in leaves)
         key = (experiment.observe, seeds, machine.precision, device, shape, kinds)
@@ -70,7 +73,8 @@ class Programs:
             try:
                 words = (seeds, device.id, str(shape), kinds, sorted(machine.environment().items()), machine.precision)
                 made = lambda: _compiled(experiment, seeds, machine, arguments)
-                found.set_result(made() if self.folder is None else self._kept(experiment, device, words, made))
+                program = made() if self.folder is None else self._kept(experiment, device, words, made)
+                found.set_result((program, _bytes_of(program)))
             except BaseException as error:
                 self.made.pop(key, None)
                 found.set_exception(error)
@@ -92,6 +96,12 @@ class Programs:
             if _portable(program.as_text()):
                 _write(path, pickle.dumps(serialize_executable.serialize(program)))
         return program
+
+
+def _bytes_of(program: Any) -> int:
+    told = program.memory_analysis()
+    names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+    return sum(int(getattr(told, name, 0)) for name in names)
 
 
 def _portable(text: str) -> bool:

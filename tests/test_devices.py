@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from idealab import blocks, devices
+from idealab import blocks, devices, programs
 from idealab.devices import machine_of
 from idealab.errors import UsageError
 from idealab.experiment import Observation
@@ -110,8 +111,8 @@ class Warned(Silence):
 
 def observed(toy, watcher=None, block=4, **changes):
     """The heights of one block."""
-    made = toy.experiment(**changes)
-    made = type(made)(**{**vars(made), "block": block})
+    made = toy.experiment(observe=toy.observer(), **changes)  # whose programs nobody has made yet
+    made = replace(made, block=block)
     task = Task(made, made.conditions[0])
     Runner("toy", None, "", 0, machine_of(), watcher or Silence()).extend([task], None)
     return task.batches[0].observables["height"]
@@ -120,7 +121,7 @@ def observed(toy, watcher=None, block=4, **changes):
 @pytest.mark.parametrize(("room", "block", "pieces"), [(2.5, 4, 2), (1.5, 4, 4), (5, 6, 2), (2.5, 6, 3), (1, 5, 5)])
 def test_a_block_that_is_larger_than_memory_runs_in_pieces_and_says_so(toy, monkeypatch, room, block, pieces):
     whole = observed(toy, block=block)
-    monkeypatch.setattr(blocks, "_bytes_of", lambda program: _seeds_of(program) * 2**30)
+    monkeypatch.setattr(programs, "_bytes_of", lambda program: _seeds_of(program) * 2**30)
     monkeypatch.setattr(blocks, "free_memory", lambda device: room * 2**30)
     watcher = Warned()
     assert (observed(toy, watcher, block) == whole).all()

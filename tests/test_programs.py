@@ -28,7 +28,8 @@ def ask(toy):
         machine = machine_of()
         arguments = (np.uint32(0), np.uint32(1), np.uint32(2), experiment.conditions[0])
         with machine.computing():
-            found = kept.get(experiment, seeds, machine, machine.devices[0], arguments)
+            found, needed = kept.get(experiment, seeds, machine, machine.devices[0], arguments)
+            assert needed > 0
             return found(*arguments).observables["height"].tolist()
 
     return program
@@ -48,6 +49,7 @@ def test_one_thread_compiles_while_the_others_wait_and_a_failure_is_tried_again(
         return seeds
 
     monkeypatch.setattr(programs, "_compiled", compiled)
+    monkeypatch.setattr(programs, "_bytes_of", lambda program: 7)
     kept, machine = Programs(None, most=2), machine_of()
     ask = lambda seeds: kept.get(Fake, seeds, machine, machine.devices[0], (np.float64(1),))
     with pytest.raises(ValueError, match="not now"):
@@ -59,7 +61,7 @@ def test_one_thread_compiles_while_the_others_wait_and_a_failure_is_tried_again(
     for thread in threads:
         thread.join()
     assert made == [1, 1]
-    assert [ask(2), ask(3), ask(2)] == [2, 3, 2]
+    assert [ask(2), ask(3), ask(2)] == [(2, 7), (3, 7), (2, 7)]
     assert made == [1, 1, 2, 3]
 
 
