@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
-from idealab.blocks import Arrays, Simulator, floats
 from idealab.devices import Machine
 from idealab.experiment import Condition, Experiment
 from idealab.ledger.records import BATCH, digest
 from idealab.ledger.store import Ledger
+from idealab.simulator import Arrays, Simulator, floats
 
 
 class Progress(Protocol):

@@ -50,7 +50,7 @@ def source_digest(observe: Callable[..., Any]) -> str:
     framework = Path(idealab.experiment.__file__).resolve()
     files |= {
         framework,
-        *map(framework.with_name, ("blocks.py", "programs.py")),
+        *map(framework.with_name, ("programs.py", "simulator.py")),
         *_imported(sys.modules.get(home.__module__)),
     }
     files |= {path.resolve() for folder in idealab.simulate.__path__ for path in Path(folder).glob("*.py")}

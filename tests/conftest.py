@@ -31,7 +31,7 @@ from idealab.symbolic.prediction import Prediction
 from idealab.verification import Verification
 from idealab.verify import verify
 
-blocks_module = sys.modules["idealab.blocks"]
+simulator_module = sys.modules["idealab.simulator"]
 
 jax.config.update("jax_enable_x64", True)
 
@@ -213,7 +213,7 @@ def import_file() -> Callable[[Path], ModuleType]:
 @pytest.fixture(autouse=True)
 def _no_compilation_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test leaves compiled programs in the cache of whoever runs it."""
-    monkeypatch.setattr(blocks_module, "program_cache", lambda: None)
+    monkeypatch.setattr(simulator_module, "program_cache", lambda: None)
 
 
 @pytest.fixture

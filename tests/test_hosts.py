@@ -55,7 +55,7 @@ class Watcher(Silence):
     def warn(self, words):
         print("warning:", words, file=sys.stderr)
 
-sys.modules["idealab.blocks"].program_cache = lambda: None
+sys.modules["idealab.simulator"].program_cache = lambda: None
 try:
     with Hosts(coordinator, 2, int(process), timeout=timeout) as hosts:
         found = toy.verify(toy.idea(), experiments=(toy.experiment("diverges"),), seeds=16, ledger=ledger, hosts=hosts,

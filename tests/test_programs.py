@@ -121,11 +121,11 @@ def test_the_oldest_programs_make_room(tmp_path, monkeypatch):
 LINEAR = """
 import sys
 import jax, jax.numpy as jnp
-from idealab import blocks
+from idealab import simulator
 from idealab.devices import machine_of
 from idealab.experiment import Condition, Experiment, Observation
 from pathlib import Path
-blocks.program_cache = lambda: Path(sys.argv[1])
+simulator.program_cache = lambda: Path(sys.argv[1])
 
 def observe(key, condition):
     print("traced")
@@ -133,7 +133,7 @@ def observe(key, condition):
     return Observation({}, {"height": jnp.linalg.cholesky(matrix @ matrix.T + jnp.eye(5)).sum() * condition["a"]})
 
 made = Experiment("bench", "", "idealized", observe, ("height",), (Condition({"a": 1.0}),))
-print(blocks.Simulator(machine_of(), 0, print).block(made, made.conditions[0], "a=1", 0)[1])
+print(simulator.Simulator(machine_of(), 0, print).block(made, made.conditions[0], "a=1", 0)[1])
 """
 
 

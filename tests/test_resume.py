@@ -75,7 +75,7 @@ class Killer(Silence):
         self.steps += 1
         if self.steps == 6:
             os.kill(os.getpid(), signal.SIGKILL)
-sys.modules["idealab.blocks"].program_cache = lambda: None
+sys.modules["idealab.simulator"].program_cache = lambda: None
 toy.verify(toy.idea(), experiments=(toy.experiment("diverges"),), seeds=16, ledger={ledger!r}, progress=Killer())
 """
 

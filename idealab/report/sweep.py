@@ -11,14 +11,13 @@ from rich.text import Text
 
 from idealab.report.number import count, duration, evidence
 from idealab.report.table import Column, fit, paragraph, rows
+from idealab.report.terminal import STYLE
 from idealab.sweep import Trial
-
-_STYLE = {"supported": "green", "refuted": "red"}
 
 
 def sweep(found: Sequence[Trial], width: int) -> Iterator[Text]:
     """Draw a row for each verification, what became of those that failed, and a line that counts."""
-    verdicts = tuple(Text(trial.verdict or "failed", style=_STYLE.get(trial.verdict, "yellow")) for trial in found)
+    verdicts = tuple(Text(trial.verdict or "failed", style=STYLE.get(trial.verdict, "magenta")) for trial in found)
     names = list(dict.fromkeys(name for trial in found for name in trial.settings))
     columns = [
         Column("idea", tuple(Text(trial.idea) for trial in found)),
