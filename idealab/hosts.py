@@ -13,13 +13,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from importlib import import_module
+from concurrent.futures import Future
 from queue import SimpleQueue
 from threading import Condition, Event, Thread
 from typing import Any
-
-from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 from idealab.cluster import roles
 from idealab.errors import DeclarationError, IdealabError, LedgerError, NothingMatchedError, UsageError
@@ -268,11 +265,8 @@ class Hosts:
         known = {tuple(_key(task).values()): task for task in tasks}
         for task in tasks:
             runner.find(task)
-        import_module("scipy.linalg.cython_lapack")  # as in `Runner.extend`, and so is the limit
-        alone = threadpool_limits(1, "blas")
-        pool = ThreadPoolExecutor(runner.workers, thread_name_prefix="idealab")
         final = {task: list[Batch]() for task in tasks}
-        try:
+        with runner.pool() as pool:
             while True:
                 said = self._inbox.get()
                 if isinstance(said, ConnectionError):
@@ -291,9 +285,6 @@ class Hosts:
                     pool.submit(self._work, runner, task, head)
                 else:
                     final[task].append(self._kept(runner, task, head, body))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            alone.restore_original_limits()
         for task in tasks:
             task.batches[:] = final[task]
         return list(head["words"])

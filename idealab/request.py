@@ -90,7 +90,7 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
     rules = rules_of(questions)
 
-    store = _opened(request.ledger) if request.record else None
+    store = Ledger.at(request.ledger) if request.record else None
     if store is not None:
         store.ensure_writable()
     content = declaration_of(theory, chosen, signatures, rules)
@@ -100,12 +100,6 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     watcher.declared(declaration, _summary(signatures, tasks, rules, runner))
     assessment = Assessment(theory, questions, rules, machine.epsilon)
     return Inquiry(theory, tasks, questions, content, declaration, store, runner, assessment)
-
-
-def _opened(ledger: Ledger | str | Path | None) -> Ledger:
-    if isinstance(ledger, Ledger):
-        return ledger
-    return Ledger(ledger) if ledger else Ledger.default()
 
 
 def _check_numbers(seeds: int | None, master_seed: int) -> None:

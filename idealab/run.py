@@ -6,8 +6,9 @@ from __future__ import annotations
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -170,10 +171,7 @@ class Runner:
             Those for which no time was left by the deadline (`time.monotonic`).
         """
         waiting, late, running = [t for t in tasks if not self._resume(t)], list[Task](), dict[Future[Batch], Task]()
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="idealab")
-        import_module("scipy.linalg.cython_lapack")  # what JAX calls on a CPU; loaded now, so that the limit reaches it
-        alone = threadpool_limits(1, "blas")  # the cores are taken by our own threads
-        try:
+        with self.pool() as pool:
             while waiting or running:
                 if deadline is not None and time.monotonic() >= deadline:
                     late, waiting = [*late, *waiting], []
@@ -188,10 +186,18 @@ class Runner:
                         waiting.insert(0, task)
                         continue
                     self.progress.step(f"{task.experiment.name}: {task.label}")
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            alone.restore_original_limits()
         return late
+
+    @contextmanager
+    def pool(self) -> Generator[ThreadPoolExecutor]:
+        """Threads for blocks, one a device; libraries of linear algebra get none beside them."""
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="idealab")
+        import_module("scipy.linalg.cython_lapack")  # what JAX calls on a CPU; loaded now, so that the limit reaches it
+        with threadpool_limits(1, "blas"):
+            try:
+                yield pool
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
 
     def _started(self, pool: ThreadPoolExecutor, running: int, task: Task) -> Future[Batch] | None:
         """The next block of a task, here or else in another process; None if all are busy."""

@@ -103,9 +103,7 @@ def find_scope(
     registry.pair(theory, tuple(chosen))
     chosen = at_levels(chosen, levels or (DEFAULT_LEVELS if experiments is None else ()))
     _check_settings(chosen, knob, settings)
-    store = None
-    if record:
-        store = ledger if isinstance(ledger, Ledger) else Ledger(ledger) if ledger else Ledger.default()
+    store = Ledger.at(ledger) if record else None
     pipeline = Pipeline(_bare(theory), settings, seeds, search_seed(master_seed), store, watcher, device, precision)
     searches, left_out = _searches(pipeline, chosen, knob, span, steps, select)
     findings = [finding for search in searches for finding in search.findings((master_seed + 1) % 2**32)]

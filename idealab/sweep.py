@@ -104,7 +104,7 @@ def sweep(
     UsageError
         If submitit is not installed, there is no Slurm here, or it does not know what was asked for.
     """
-    place = (Ledger(ledger) if ledger else Ledger.default()).path
+    place = Ledger.at(ledger).path
     executor = _executor(Path(logs).absolute() if logs else place / "jobs", slurm)
     together = jobs or (len(wanted) if slurm is not None else 1)
     watcher, done = progress or Silence(), dict[int, Trial]()

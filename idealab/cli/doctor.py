@@ -90,7 +90,7 @@ def _cache(problems: list[str]) -> dict[str, Any]:
 def _ledger(place: str | None, problems: list[str]) -> dict[str, Any]:
     from idealab.ledger import Ledger
 
-    health = (Ledger(place) if place else Ledger.default()).health()
+    health = Ledger.at(place).health()
     problems += [f"ledger: {line}" for line in health.damaged]
     if health.obstacle:
         problems.append(f"ledger: {health.obstacle}")

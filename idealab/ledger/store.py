@@ -76,6 +76,13 @@ class Ledger:
         """Open the ledger that ``IDEALAB_LEDGER`` names, or else ``.idealab`` in the working directory."""
         return cls(os.environ.get("IDEALAB_LEDGER") or ".idealab")
 
+    @classmethod
+    def at(cls, place: Ledger | str | Path | None) -> Ledger:
+        """Open the ledger in a directory, or the default one; one that is open already stays itself."""
+        if isinstance(place, Ledger):
+            return place
+        return cls(place) if place else cls.default()
+
     def put(self, document: Mapping[str, Any]) -> str:
         """Write a record, durably, and return its name; one that is there already is left as it is.
 
