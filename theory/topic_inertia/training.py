@@ -19,7 +19,7 @@ from idealab.symbolic.prediction import Prediction
 Known = Mapping[str, sp.Equality]
 
 c, rho, t, r, eta, sigma, weight_decay, N, kappa = sp.symbols("c rho t r eta sigma weight_decay N kappa", positive=True)
-q, s_a, s_b, bend = sp.symbols("q s_a s_b bend", positive=True)
+q, s_a, s_b, bend, length = sp.symbols("q s_a s_b bend length", positive=True)
 D, x, y, delta, s = sp.symbols("D x y delta s", real=True)
 ell, transfer, slope, gap, norm = sp.symbols("ell transfer slope gap norm", real=True)
 n, n_1, n_2 = sp.symbols("n n_1 n_2", integer=True, positive=True)
@@ -84,7 +84,7 @@ def _scores(known: Known) -> sp.Equality:
 
 def _norm(known: Known) -> sp.Equality:
     squared = sp.factor(sp.summation(known["scores"].rhs ** 2, (i, 1, n)))
-    return Eq(norm, sqrt(squared.subs(n, n_1) + squared.subs(n, n_2)))
+    return Eq(norm, sqrt(squared.subs(n, n_1) + squared.subs(n, n_2)) / length**2)
 
 
 chain = (
@@ -107,7 +107,11 @@ chain = (
             ),
         ),
     )
-    .derive("norm_growth", "d|W|/d ln t of two chains without a common token", _norm)
+    .derive(
+        "norm_growth",
+        "d|W|/d ln t of two chains without a common token, of orthogonal tokens of this length: h = length^2 W",
+        _norm,
+    )
     .derive(
         "head_gap",
         "heads of two chains that nothing compares: whichever has more below it comes first",
@@ -197,7 +201,10 @@ def _odds(known: Known) -> sp.Equality:
     )
     roots = sp.solve(quadratic, r)
     even = {q: sp.Rational(1, 2)}
-    return Eq(r, sp.simplify(next(root for root in roots if sp.simplify(root.subs(even)).is_positive)))
+    found = sp.simplify(next(root for root in roots if sp.simplify(root.subs(even)).is_positive))
+    return Eq(
+        r, found.replace(lambda part: part.is_Pow, lambda power: sp.collect(power.base, sigma, sp.factor) ** power.exp)
+    )
 
 
 def _stolen(known: Known) -> sp.Equality:
