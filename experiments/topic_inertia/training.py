@@ -110,7 +110,7 @@ def observe_odds_by_descent(key: Array, condition: Condition) -> Observation:
 
 # --- Chains, and two keys ---------------------------------------------------------------------------------------------
 
-CHAIN_LOG_TIMES: LogTimes = (1e3, 1e4, 1e5)
+CHAIN_LOG_TIMES: LogTimes = (15.0, 1e4, 1e5)
 
 
 def chain_prompts(first: int, second: int) -> tuple[Prompt, ...]:
@@ -128,7 +128,7 @@ def _speeds(
     """
     size = max(keys) + 1
     key_counts, key_start, key_length = jax.random.split(key, 3)
-    length = jax.random.uniform(key_length, minval=0.8, maxval=1.2)
+    length = jax.random.uniform(key_length, minval=1.25, maxval=1.6)
     gaps = gaps_of(prompts, length * jnp.eye(size), drawn_counts(key_counts, len(prompts), size))
     if condition["matrices"] == 1:
         w0, columns = 0.3 * jax.random.normal(key_start, (size, len(keys))), lambda w: w

@@ -245,7 +245,10 @@ odds = (
 # --- What must be seen ------------------------------------------------------------------------------------------------
 
 AHEAD = "discrete steps are ahead of the flow by c ln(c t)/2 in c t: twice that; 1e-8 for the integrator"
-STRAIGHT = "past t = e^1000 scores are straight lines in ln t; two trained matrices bend them by ln ln t, or 1/ln(t)^2 "
+STRAIGHT = (
+    "scores are straight lines in ln t once t^-kappa is small; what has not settled by t = e^15, under a tenth, is spread "
+    "over ln t; a product of two matrices bends them by about as much"
+)
 SETTLED = "what is left decays like t^-kappa, kappa the slowest rate of the edges; 1e-8, and rounding of ln t"
 BELOW = "the share is off by (2 q - 1)/(3 eta t) (`stolen`), and rises with ln r by at least q (1 - q)/sigma^2"
 
@@ -272,10 +275,10 @@ def _signature(name: str, derivation: Derivation, criterion: Criterion, reason: 
 
 signatures = (
     _signature("odds_growth", single, Equals(rtol=c * (1 + log(1 + c * t)) / (1 + c * t) + 1e-8), AHEAD, "odds"),
-    _signature("priority", chain, Equals(atol=50 / log(t) ** 2), STRAIGHT, "priority"),
-    _signature("norm_growth", chain, Equals(rtol=50 / log(t) ** 2), STRAIGHT, "norm_growth"),
-    _signature("head_gap", chain, Equals(atol=50 / log(t) ** 2), STRAIGHT, "head_gap"),
-    _signature("transfer", sharing, Equals(atol=50 / log(t) ** 2), STRAIGHT, "transfer"),
+    _signature("priority", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "priority"),
+    _signature("norm_growth", chain, Equals(rtol=0.1 / log(t)), STRAIGHT, "norm_growth"),
+    _signature("head_gap", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "head_gap"),
+    _signature("transfer", sharing, Equals(atol=0.1 / log(t)), STRAIGHT, "transfer"),
     _signature(
         "edge_clock", edges, Equals(atol=20 * log(t) * t**-kappa + 1e-8 + 1e-13 * log(t)), SETTLED, "edge_clock"
     ),
