@@ -246,8 +246,8 @@ odds = (
 
 AHEAD = "discrete steps are ahead of the flow by c ln(c t)/2 in c t: twice that; 1e-8 for the integrator"
 STRAIGHT = (
-    "scores are straight lines in ln t once t^-kappa is small; what has not settled by t = e^15, under a tenth, is spread "
-    "over ln t; a product of two matrices bends them by about as much"
+    "scores are straight lines in ln t once t^-kappa is small; what has not settled by t = e^15, less than a tenth, is "
+    "spread over ln t; a product of two matrices bends them by about as much"
 )
 SETTLED = "what is left decays like t^-kappa, kappa the slowest rate of the edges; 1e-8, and rounding of ln t"
 BELOW = "the share is off by (2 q - 1)/(3 eta t) (`stolen`), and rises with ln r by at least q (1 - q)/sigma^2"
