@@ -60,7 +60,11 @@ exact = (
         lambda equation, known: _tails(equation),
         domain={v: (0.1, 0.9)},
     )
-    .derive("change", "k of a are outvoted by l > r k of b; m lists the k that count: from 0 to T, or from 1", _change)
+    .derive(
+        "change",
+        "the chance of a change: k of a are outvoted by l > r k of b; m lists the k that count, from 0 or from 1",
+        _change,
+    )
 )
 
 # --- D6, D7: its rate and prefactor -----------------------------------------------------------------------------------
@@ -134,7 +138,11 @@ phases = (
         "mean step of the walk: it has the sign of dC/dT",
         lambda known: Eq(trend, known["moments"].rhs.diff(u).subs(u, 0)),
     )
-    .derive("boundary", "where there is none", lambda known: Eq(p_b, sp.solve(known["drift"].rhs, p_b)[0]))
+    .derive(
+        "boundary",
+        "how frequent b must be for length to raise the chance: there is no drift",
+        lambda known: Eq(p_b, sp.solve(known["drift"].rhs, p_b)[0]),
+    )
     .derive(
         "reversal", "beyond it the chance rises with T", lambda known: Eq(trend, _sign(known["drift"].rhs, beyond=True))
     )

@@ -226,7 +226,7 @@ odds = (
         "the mean share of a is that of the labels, q; half of the prompts have counts rho to 1, half 1 to rho",
         Eq((rho * r / (rho * r + 1) + r / (r + rho)) / 2, q),
     )
-    .derive("component_odds", "the odds, with sigma = (rho + 1/rho)/2", _odds)
+    .derive("component_odds", "the odds inside the component, with sigma = (rho + 1/rho)/2", _odds)
     .derive(
         "equal_counts",
         "with as many of each in every prompt",
