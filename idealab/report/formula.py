@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy  # pyright: ignore[reportMissingTypeStubs]
 from rich.text import Text
+from sympy.printing.latex import LatexPrinter  # pyright: ignore[reportMissingTypeStubs]
 from sympy.printing.pretty.pretty import PrettyPrinter  # pyright: ignore[reportMissingTypeStubs]
 from sympy.printing.pretty.pretty_symbology import (  # pyright: ignore[reportMissingTypeStubs]
     pretty_use_unicode,  # pyright: ignore[reportUnknownVariableType]
@@ -14,6 +15,7 @@ from sympy.printing.pretty.pretty_symbology import (  # pyright: ignore[reportMi
 
 # Sympy's own annotations stop at Basic.
 _sympy: Any = sympy
+_UntypedLatex: Any = LatexPrinter
 _Untyped: Any = PrettyPrinter
 
 
@@ -25,6 +27,26 @@ class _Printer(PrettyPrinter):
 
     def _print_Max(self, expr: Any) -> Any:
         return _Untyped._print_Function(self, expr, func_name="max")
+
+
+class _Latex(_UntypedLatex):
+    """Sympy's printer, with a word as a word, where it sets each letter as a variable, and round numbers as round."""
+
+    def _print_Float(self, expr: Any) -> str:
+        mantissa, _, power = f"{float(expr):.15g}".partition("e")
+        if not power:
+            return mantissa
+        return (rf"{mantissa} \cdot " if mantissa != "1" else "") + f"10^{{{int(power)}}}"
+
+    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
+        name, _, index = str(expr.name).partition("_")
+        if index in ("hat", "bar", "tilde") and name.isalpha():
+            return rf"\{index}{{{super()._print_Symbol(_sympy.Symbol(name))}}}"
+        if index in ("min", "max") and name.isalnum():
+            return rf"{super()._print_Symbol(_sympy.Symbol(name))}_{{\{index}}}"
+        drawn = str(super()._print_Symbol(expr, style))
+        words = "\\operatorname{" + str(expr.name).replace("_", r"\_") + "}"
+        return words if name.isascii() and name.isalpha() and len(name) > 1 and "\\" not in drawn else drawn
 
 
 def equation(formula: sympy.Basic, width: int, indent: int = 0) -> Iterator[Text]:
@@ -39,6 +61,6 @@ def equation(formula: sympy.Basic, width: int, indent: int = 0) -> Iterator[Text
         yield Text(" " * indent + line.rstrip())
 
 
-def latex(formula: sympy.Basic) -> str:
-    """Write a formula in LaTeX, without delimiters."""
-    return str(_sympy.latex(formula))
+def latex(formula: sympy.Basic, inline: bool = False) -> str:
+    """Write a formula in LaTeX, without delimiters; ``inline`` for a line of text, with short fractions as a/b."""
+    return str(_Latex({"fold_short_frac": inline}).doprint(formula))
