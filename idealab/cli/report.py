@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -66,13 +66,13 @@ def found(ledger: Ledger, record: str, progress: Watcher) -> Source:
     declaration = document["parents"][0] if document["parents"] else ""
     if result.declaration != declaration:
         raise LedgerError(f"record {sha[:8]} names one declaration and rests on another; it is not whole")
-    content = ledger.get(declaration).get("content")
+    content: Any = ledger.get(declaration).get("content")
     if not isinstance(content, dict):
         raise LedgerError(f"record {declaration[:8]}, on which {sha[:8]} rests, is no declaration")
     for warning in ledger.warnings:
         progress.warn(warning)
     progress.stage("deriving")
-    declared: dict[str, Any] = content
+    declared = cast("dict[str, Any]", content)
     return paper.Source(result, declared, document["created"], _installed(result.idea, declared, progress))
 
 

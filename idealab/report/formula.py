@@ -19,6 +19,10 @@ _UntypedLatex: Any = LatexPrinter
 _Untyped: Any = PrettyPrinter
 
 
+_LONG = 220
+"""Characters of LaTeX from which on a sum is several lines."""
+
+
 class _Printer(PrettyPrinter):
     """Sympy's printer, and the arguments of Min and Max in two dimensions too: Sympy leaves their names as typed."""
 
@@ -41,10 +45,10 @@ class _Latex(_UntypedLatex):
     def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
         name, _, index = str(expr.name).partition("_")
         if index in ("hat", "bar", "tilde") and name.isalpha():
-            return rf"\{index}{{{super()._print_Symbol(_sympy.Symbol(name))}}}"
+            return rf"\{index}{{{_UntypedLatex._print_Symbol(self, _sympy.Symbol(name))}}}"
         if index in ("min", "max") and name.isalnum():
-            return rf"{super()._print_Symbol(_sympy.Symbol(name))}_{{\{index}}}"
-        drawn = str(super()._print_Symbol(expr, style))
+            return rf"{_UntypedLatex._print_Symbol(self, _sympy.Symbol(name))}_{{\{index}}}"
+        drawn = str(_UntypedLatex._print_Symbol(self, expr, style))
         words = "\\operatorname{" + str(expr.name).replace("_", r"\_") + "}"
         return words if name.isascii() and name.isalpha() and len(name) > 1 and "\\" not in drawn else drawn
 
@@ -63,4 +67,15 @@ def equation(formula: sympy.Basic, width: int, indent: int = 0) -> Iterator[Text
 
 def latex(formula: sympy.Basic, inline: bool = False) -> str:
     """Write a formula in LaTeX, without delimiters; ``inline`` for a line of text, with short fractions as a/b."""
-    return str(_Latex({"fold_short_frac": inline}).doprint(formula))
+    printer: Any = _Latex({"fold_short_frac": inline})
+    drawn = str(printer.doprint(formula))
+    sides: Any = formula.args
+    if inline or len(drawn) < _LONG or not (isinstance(formula, sympy.Equality) and isinstance(sides[1], sympy.Add)):
+        return drawn
+    terms = [str(printer.doprint(term)) for term in printer._as_ordered_terms(sides[1])]
+    if min(map(len, terms)) < _LONG / 4:
+        return drawn
+    # A sum of long terms is set with a line for each, as a person would.
+    signed = [term if term.startswith("-") or i == 0 else f"+ {term}" for i, term in enumerate(terms)]
+    lines = [rf"{printer.doprint(sides[0])} ={{}} & {signed[0]}", *(rf"& {term}" for term in signed[1:])]
+    return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"

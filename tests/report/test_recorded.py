@@ -35,6 +35,7 @@ def test_a_record_of_before_seeds_were_kept_is_read(whole, recorded):
     del document["result"]["mutants"]["refuted"]
     found = verification(sha, document)
     assert found.signatures[0].cells[0].seed_deviations == ()
+    assert found.mutants is not None
     assert {mutant.status for mutant in found.mutants.mutants} == {"survived", "unseen", "unresolvable"}
 
 
