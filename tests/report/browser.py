@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -81,6 +83,13 @@ class Browser:
         answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    @contextmanager
+    def printing(self) -> Iterator[None]:
+        """Show the page as it is laid out for paper."""
+        self._ask("Emulation.setEmulatedMedia", media="print")
+        yield
+        self._ask("Emulation.setEmulatedMedia", media="")
 
     def requests(self) -> list[str]:
         """Every address that was asked for since the page was opened."""
