@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _FLAGS = ("--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+
+_PATIENCE = 60
+"""Seconds of silence after which the browser is taken for dead."""
 
 CONTRAST = """(() => {
   const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
@@ -125,6 +129,8 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._in], [], [], _PATIENCE)
+            assert ready, f"the browser has said nothing for {_PATIENCE} s"
             read = os.read(self._in, 1 << 20)
             assert read, "the browser has ended"
             self._buffer += read

@@ -12,6 +12,7 @@ from idealab.report import canvas
 from idealab.report.card import card_of
 from idealab.report.figures import agreement, controls, distances
 from idealab.report.html import card_page
+from idealab.report.index import Entry, entry, index
 from idealab.report.page import page
 from idealab.report.recorded import verification
 from tests.report.browser import CHROMIUM, CONTRAST, Browser
@@ -37,7 +38,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def pages(toy, tmp_path: Path) -> dict[str, Path]:
-    """The page of a verification with figures, and a card."""
+    """The page of a verification with figures and without its idea, an index, and a card."""
     result = toy.verify(quick=True)
     ledger = Ledger(toy.ledger)
     result = verification(result.record, ledger.get(result.record))
@@ -47,6 +48,7 @@ def pages(toy, tmp_path: Path) -> dict[str, Path]:
     written = {
         "page": page(result, "2026-01-31T12:00", declared, toy.idea(), drawings),
         "quoted": page(result, "2026-01-31T12:00", declared),
+        "index": index([entry(result, "2026-01-31T12:00", "page.html"), Entry("other", "Not verified.")]),
         "card": card_page(card_of(toy.idea(), (toy.experiment(),))),
     }
     for name, text in written.items():
