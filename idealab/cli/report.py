@@ -1,4 +1,4 @@
-"""``idealab report``: what a record becomes outside: a supplement to a paper."""
+"""``idealab report``: what a record becomes outside: a supplement to a paper, or a page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from idealab.cli.console import say, write
 from idealab.cli.progress import Watcher, watching
+from idealab.report import number
 
 if TYPE_CHECKING:
     from idealab.idea import Idea
@@ -16,20 +17,38 @@ if TYPE_CHECKING:
     from idealab.report.paper import Source
 
 
-@click.command("report", short_help="A record as a supplement to a paper: figures, tables, numbers, derivation.")
-@click.argument("record")
-@click.option("--to", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the paper kit there.")
+@click.command("report", short_help="A record as a supplement to a paper, or as a page.")
+@click.argument("record", required=False)
+@click.option("--html", "as_page", is_flag=True, help="Write the page instead: one file that loads and runs nothing.")
+@click.option("--all", "every", is_flag=True, help="Write the pages of all ideas' latest verdicts, and an index.")
+@click.option("--to", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Where to write.")
 @click.option("--ledger", metavar="DIR", help="Where the record lies [IDEALAB_LEDGER, or .idealab].")
-def command(record: str, folder: Path | None, ledger: str | None) -> None:
+def command(record: str | None, as_page: bool, every: bool, folder: Path | None, ledger: str | None) -> None:
     """Make a paper kit from RECORD: the beginning of its hash, or the name of an idea for its latest verification.
 
     DIR then holds main.tex, which compiles into a supplement of about four pages, and what it is made of: figures of
     one and two columns as PDF, tables for booktabs, numbers.tex with a macro for every number, the derivation, and
     references.bib. The same record gives the same files, byte for byte. Files in DIR that are not of the kit are left
     alone, and none is overwritten that was changed.
+
+    With --html a page is written instead, into DIR or right here; with --all, and no RECORD, index.html and a page
+    for every idea.
     """
-    if folder is None:
-        raise click.UsageError("say where the paper kit should be written: --to DIR")
+    if (record is None) != every:
+        raise click.UsageError("name one RECORD, or ask for --all")
+    if folder is None and not as_page:
+        what = "the index and its pages" if every else "the paper kit"
+        raise click.UsageError(f"say where {what} should be written: --to DIR")
+    place = folder or Path()
+    if record is None:
+        _index(place, ledger)
+    elif as_page:
+        _page(record, place, ledger)
+    else:
+        _kit(record, place, ledger)
+
+
+def _kit(record: str, folder: Path, ledger: str | None) -> None:
     with watching(f"report {record}") as progress:
         from idealab.ledger import Ledger
 
@@ -46,6 +65,25 @@ def command(record: str, folder: Path | None, ledger: str | None) -> None:
         )
 
 
+def _page(record: str, folder: Path, ledger: str | None) -> None:
+    with watching(f"report {record}") as progress:
+        from idealab.cli import pages
+        from idealab.ledger import Ledger
+
+        store = Ledger.at(ledger)
+        file, result = pages.write_page(store, resolved(store, record), folder, progress)
+    write(f"{file}, from record {(result.record or '')[:8]}: {result.idea}, {result.verdict}")
+
+
+def _index(folder: Path, ledger: str | None) -> None:
+    with watching("report") as progress:
+        from idealab.cli import pages
+        from idealab.ledger import Ledger
+
+        index, count = pages.write_index(Ledger.at(ledger), folder, progress)
+    write(f"{index}, with {number.count(count, 'page')}")
+
+
 def found(ledger: Ledger, record: str, progress: Watcher) -> Source:
     """Everything that a report on a record is made of; see `idealab.report.paper.Source`.
 
@@ -56,11 +94,30 @@ def found(ledger: Ledger, record: str, progress: Watcher) -> Source:
     LedgerError
         If the record or its declaration cannot be trusted.
     """
+    from dataclasses import replace
+
+    from idealab.report import paper
+
+    progress.stage("reading")
+    source = read(ledger, resolved(ledger, record))
+    for warning in ledger.warnings:
+        progress.warn(warning)
+    progress.stage("deriving")
+    idea = installed(source.result.idea, progress)
+    return replace(source, idea=idea if idea is not None and paper.same_theory(idea, source.declared) else None)
+
+
+def read(ledger: Ledger, sha: str) -> Source:
+    """A verification and what it rests on, by its full name; without the idea.
+
+    Raises
+    ------
+    LedgerError
+        If the record or its declaration cannot be trusted.
+    """
     from idealab.errors import LedgerError
     from idealab.report import paper, recorded
 
-    progress.stage("reading")
-    sha = resolved(ledger, record)
     document = ledger.get(sha)
     result = recorded.verification(sha, document)
     declaration = document["parents"][0] if document["parents"] else ""
@@ -69,11 +126,7 @@ def found(ledger: Ledger, record: str, progress: Watcher) -> Source:
     content: Any = ledger.get(declaration).get("content")
     if not isinstance(content, dict):
         raise LedgerError(f"record {declaration[:8]}, on which {sha[:8]} rests, is no declaration")
-    for warning in ledger.warnings:
-        progress.warn(warning)
-    progress.stage("deriving")
-    declared = cast("dict[str, Any]", content)
-    return paper.Source(result, declared, document["created"], _installed(result.idea, declared, progress))
+    return paper.Source(result, cast("dict[str, Any]", content), document["created"])
 
 
 def resolved(ledger: Ledger, record: str) -> str:
@@ -97,17 +150,15 @@ def resolved(ledger: Ledger, record: str) -> str:
     return begin[0] if len(begin) == 1 and len(record) >= 4 else ledger.resolve(record)
 
 
-def _installed(name: str, declared: dict[str, Any], progress: Watcher) -> Idea | None:
-    """The installed idea, if it predicts what was declared; a fault of its is said, and leaves the record to itself."""
+def installed(name: str, progress: Watcher) -> Idea | None:
+    """The idea as it is installed here, if it is; a fault of it is said, and leaves the record to itself."""
     from idealab.errors import DeclarationError
     from idealab.registry import ideas, load
-    from idealab.report import paper
 
     if name not in ideas():
         return None
     try:
-        idea = load(name)
+        return load(name)
     except DeclarationError as error:
         progress.warn(str(error))
         return None
-    return idea if paper.same_theory(idea, declared) else None

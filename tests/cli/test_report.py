@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from idealab.cli import main
+from idealab.cli import main, pages
 from idealab.ledger import BATCH, DECLARATION, VERIFICATION, Ledger
 from idealab.verification import Verification
 
@@ -31,6 +31,7 @@ CONTENT = {
         }
     ],
     "assumptions": [],
+    "experiments": [],
 }
 
 
@@ -186,3 +187,44 @@ def test_two_processes_write_the_same_bytes(named_toy, tmp_path):
     assert first == second
     assert "derivation.tex" in first
     assert not any(os.fsencode(str(tmp_path)) in data for data in first.values())
+
+
+def test_a_page_is_written_where_it_is_asked_for(recorded, report, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "_drawings", lambda result, progress: ())
+    sha = recorded("nowhere")
+    code, out, err = report(sha[:8], "--html", "--to", str(tmp_path / "site"))
+    file = tmp_path / "site" / f"nowhere-{sha[:8]}.html"
+    assert (code, out, err) == (0, f"{file}, from record {sha[:8]}: nowhere, supported\n", "")
+    assert file.read_text().startswith("<!doctype html>")
+    monkeypatch.chdir(tmp_path)
+    assert report("nowhere", "--html")[1] == f"{file.name}, from record {sha[:8]}: nowhere, supported\n"
+    assert (tmp_path / file.name).read_text() == file.read_text()
+
+
+def test_the_index_of_all_ideas(recorded, report, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "_drawings", lambda result, progress: ())
+    recorded("nowhere")
+    place = tmp_path / "site"
+    assert report("--all", "--to", str(place)) == (0, f"{place / 'index.html'}, with 1 page\n", "")
+    assert "not verified yet" in (place / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "name one RECORD, or ask for --all"),
+        (("--html",), "name one RECORD, or ask for --all"),
+        (("toy", "--all", "--to", "x"), "name one RECORD, or ask for --all"),
+        (("--all",), "say where the index and its pages should be written: --to DIR"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(report, arguments, complaint):
+    code, out, err = report(*arguments)
+    assert (code, out, err) == (2, "", f"error: {complaint}; try 'idealab report --help'\n")
+
+
+def test_a_declaration_that_no_page_can_be_made_of_is_refused(recorded, report, tmp_path, monkeypatch):
+    monkeypatch.setitem(CONTENT, "experiments", [3])
+    code, out, err = report(recorded("nowhere"), "--html", "--to", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"error: declaration [0-9a-f]{8}\.experiments\[0\] is 3, but a record has .*\n", err)

@@ -94,6 +94,7 @@ def test_no_text_opens_what_it_does_not_close(text: str) -> None:
 
 KNOWN = {
     *("textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "texttt", "emph", "allowbreak"),
+    *("textless", "textgreater", "textbar"),
     *("pm", "cdot", "infty", "leq", "geq", "surd", "sum", "to", "times", "approx", "mathrm", "hat", "bar", "tilde"),
-    *("min", "max", "inf", "sup", *latex._GREEK),
+    *("min", "max", "inf", "sup", *latex.GREEK),
 }
