@@ -213,7 +213,7 @@ def _main(source: Source, drawn: Sequence[Drawing]) -> str:
         *_seen(source, figure),
         *_noticed(source, figure),
         *_derived(source),
-        "\\nocite{*}\n{\\footnotesize\\bibliographystyle{plain}\n\\bibliography{references}}",
+        "\\nocite{*}\n{\\footnotesize\\raggedright\\bibliographystyle{plain}\n\\bibliography{references}}",
         "\\end{document}\n",
     )
     return "\n\n".join(part for part in parts if part)
@@ -297,9 +297,9 @@ def _noticed(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
         alive = tables.survivors(result)
         yield (
             rf"Each prediction was changed in the ways in which theorists err, and every one of \{idea}Mutants{{}} "
-            rf"wrong formulas was held against the same observations: \{idea}MutantsKilled{{}} were refuted, "
-            rf"\{idea}MutantsSurvived{{}} were not, \{idea}MutantsUnresolvable{{}} lie within the "
-            rf"tolerance{_shown(figure, 'mutants')}. " + (f"Not told apart: {'. '.join(alive)}." if alive else "")
+            rf"wrong formulas was held against the same observations{_shown(figure, 'mutants')}: refuted "
+            rf"\{idea}MutantsKilled, not refuted \{idea}MutantsSurvived, within the tolerance "
+            rf"\{idea}MutantsUnresolvable. " + (f"Not told apart: {'. '.join(alive)}." if alive else "")
         )
         yield figure.get("mutants", "")
 
