@@ -90,6 +90,10 @@ class Quoted:
 AnyFormula = Formula | Quoted
 
 
+_LONG = 220
+"""Characters of LaTeX from which on a sum is several lines."""
+
+
 class _Printer(PrettyPrinter):
     """Sympy's printer, and the arguments of Min and Max in two dimensions too: Sympy leaves their names as typed."""
 
@@ -119,21 +123,13 @@ def latex(formula: sympy.Basic, inline: bool = False) -> str:
     """
     printer: Any = _LatexPrinter({"fold_short_frac": inline})
     drawn = str(printer.doprint(formula))
-    return drawn if inline or len(drawn) < _LONG else _in_lines(printer, formula) or drawn
-
-
-_LONG = 220
-"""Characters of LaTeX from which on a sum is several lines."""
-
-
-def _in_lines(printer: Any, formula: sympy.Basic) -> str:
-    """An equation whose right side is a sum of long terms, with a line for each; nothing for another formula."""
     sides: Any = formula.args
-    if not isinstance(formula, sympy.Equality) or not isinstance(sides[1], sympy.Add):
-        return ""
+    if inline or len(drawn) < _LONG or not (isinstance(formula, sympy.Equality) and isinstance(sides[1], sympy.Add)):
+        return drawn
     terms = [str(printer.doprint(term)) for term in printer._as_ordered_terms(sides[1])]
     if min(map(len, terms)) < _LONG / 4:
-        return ""
+        return drawn
+    # A sum of long terms is set with a line for each, as a person would.
     signed = [term if term.startswith("-") or i == 0 else f"+ {term}" for i, term in enumerate(terms)]
     lines = [rf"{printer.doprint(sides[0])} ={{}} & {signed[0]}", *(rf"& {term}" for term in signed[1:])]
     return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
