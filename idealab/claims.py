@@ -1,15 +1,17 @@
 """The claims that a repository pins: ``claims.toml``, read and checked; `idealab.pytest_plugin` puts them to the test.
 
-schema = "idealab/claims/1"
+    schema = "idealab/claims/1"
 
-[clock]                          # the claim's name
-idea = "max_margin"              # by default the claim's name
-declared = "46b21a71..."         # what `idealab declare` printed; the whole hash, or its beginning
-verdict = "supported"            # the default
-select = ["loss_clock"]          # and seeds, levels, settings, quick, master_seed, precision: as for `verify`
+    [clock]                          # the claim's name
+    idea = "max_margin"              # by default the claim's name
+    declared = "46b21a71..."         # what `idealab declare` printed for the same request
+    verdict = "supported"            # the default
+    select = ["loss_clock"]          # and seeds, levels, settings, quick, master_seed, precision: as for `verify`
 
-[clock.expect]                   # of a signature, everywhere or in one experiment; by default each is "present"
-"loss_clock[digits]" = "partial"
+    [clock.expect]                   # by default each signature is "present"
+    "loss_clock[digits]" = "partial"
+
+What is expected of a signature holds everywhere, or in the one experiment that is named in brackets.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class Claim:
     verdict
         The verdict that is claimed.
     declared
-        Hash of the declaration, or its beginning; None where nothing is pinned.
+        Hash of the declaration, or its first 16 digits or more; None where none is pinned.
     expect
         What must be seen of a signature, by its name or as ``signature[experiment]``; of all others *present*.
     request

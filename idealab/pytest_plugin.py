@@ -85,6 +85,8 @@ class Claimed(pytest.Collector):
                     raise UnknownNameError("signature to expect", name, sorted(known))
         except IdealabError as error:
             raise self.CollectError(f"{self.parent.name}: [{self.name}] {error}") from None  # pyright: ignore[reportOptionalMemberAccess]
+        if self.claim.declared is not None:
+            yield Declared.from_parent(self, name="declaration")
         for signature, place in places:
             yield Seen.from_parent(self, name=f"{signature}[{place}]", signature=signature, experiment=place)
         yield Verdict.from_parent(self, name="verdict")
@@ -110,15 +112,15 @@ class Claimed(pytest.Collector):
             with shown, watching(self.name) as progress:
                 return verify(
                     self.claim.idea,
-                    **({"declared": self.claim.declared} if self.claim.declared else {}),
+                    declared=self.claim.declared,
                     ledger=ledger,
                     record=bool(ledger),
                     progress=progress,
                     **self.claim.request,
                 )
         except IdealabError as error:
-            self._found = "see the first item of this claim"
-            pytest.fail(f"[{self.name}] {' '.join(str(error).split())}", pytrace=False)
+            self._found, words = "see the first item of this claim", " ".join(str(error).split())
+        pytest.fail(f"[{self.name}] {words}", pytrace=False)
 
 
 class _Item(pytest.Item):
@@ -146,6 +148,13 @@ class _Item(pytest.Item):
 
     def _note(self, **facts: object) -> None:
         self.user_properties += [(name, str(value)) for name, value in facts.items()]
+
+
+class Declared(_Item):
+    """What is verified is what was declared; `idealab.verify` runs nothing else, and says what has changed."""
+
+    def compare(self, found: Verification) -> None:
+        """Nothing is left to compare."""
 
 
 class Seen(_Item):

@@ -17,6 +17,7 @@ from idealab.idea import Idea, Signature
 from idealab.judge.cells import Rules
 from idealab.ledger.records import DECLARATION, digest
 from idealab.ledger.store import Ledger
+from idealab.lock import hold
 from idealab.run import Progress, Runner, Task
 from idealab.source import refuse_answers
 
@@ -41,6 +42,7 @@ class Request:
     record: bool = True
     device: str | None = None
     precision: str | None = None
+    declared: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     Raises
     ------
     UsageError
-        If the request cannot be carried out; `UnknownNameError` and `NothingMatchedError` say so more precisely.
+        If the request cannot be carried out; `UnknownNameError`, `NothingMatchedError` and
+        `DeclarationChangedError` say so more precisely.
     LedgerError
         If evidence cannot be written.
     """
@@ -90,11 +93,13 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
     rules = rules_of(questions)
 
+    content = declaration_of(theory, chosen, signatures, rules)
+    declared = {"schema": DECLARATION, "idea": theory.name, "content": content}
+    if request.declared is not None:
+        hold(request.declared, declared, Ledger.at(request.ledger))
     store = Ledger.at(request.ledger) if request.record else None
     if store is not None:
         store.ensure_writable()
-    content = declaration_of(theory, chosen, signatures, rules)
-    declared = {"schema": DECLARATION, "idea": theory.name, "content": content}
     declaration = store.put(declared) if store is not None else digest(declared)
     runner = Runner(theory.name, store, declaration, request.master_seed, machine, watcher)
     watcher.declared(declaration, _summary(signatures, tasks, rules, runner))

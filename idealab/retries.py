@@ -12,6 +12,7 @@ from typing import Any
 from idealab.errors import LedgerError
 from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
+from idealab.verification import Earlier
 
 _NOT_CLAIMED = {"max_seeds", "block"}
 
@@ -49,6 +50,26 @@ def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_s
         for seed, (verdict, sha) in said.items()
         if verdict != "supported"
     ]
+
+
+def runs_before(store: Ledger, declaration: str, master_seed: int | None = None) -> tuple[Earlier, ...]:
+    """How often a declaration was run before, by master seed; also the runs that were begun and given up.
+
+    Parameters
+    ----------
+    master_seed
+        The one that is running now, which is not *begun* because of that.
+    """
+    found = {seed: Earlier(seed, 0) for seed in store.master_seeds(declaration) if seed != master_seed}
+    for sha in store.find(schema=VERIFICATION, parent=declaration):
+        try:
+            result = store.get(sha)["result"]
+            seed, verdict = int(result["environment"]["master_seed"]), str(result["verdict"])
+        except (LedgerError, KeyError, TypeError, ValueError):  # as above
+            continue
+        finished = found[seed].finished if seed in found else 0
+        found[seed] = Earlier(seed, finished + 1, verdict, sha)
+    return tuple(found[seed] for seed in sorted(found))
 
 
 def _claim(content: Mapping[str, Any]) -> Any:

@@ -133,24 +133,22 @@ def test_a_claim_that_cannot_be_asked_is_said_before_anything_runs(collected, to
     assert line in collected(f'{HEAD}[a]\nidea = "toy"\n{field}\n')
 
 
-def test_a_verification_that_fails_is_said_once_and_every_item_fails(
-    pytester: pytest.Pytester, toy, monkeypatch
-) -> None:
-    from idealab import errors, registry
+def test_a_changed_declaration_is_said_once_and_every_item_fails(pytester, toy, monkeypatch) -> None:
+    from idealab import declare, registry
 
-    def refuse(*arguments: object, **options: object) -> None:
-        raise errors.UsageError("what was declared has changed:\ntolerance 0.1, was 0.2")
-
-    monkeypatch.setattr(registry, "load", lambda name: toy.idea())
+    monkeypatch.setattr(registry, "load", lambda name: toy.idea(tolerance=0.2))
     monkeypatch.setattr(registry, "load_experiments", lambda name: (toy.experiment(),))
-    monkeypatch.setattr(sys.modules["idealab.verify"], "verify", refuse)
-    (pytester.path / "claims.toml").write_text(f'{HEAD}[a]\nidea = "toy"\ndeclared = "0123"\n')
-    result = pytester.runpytest_inprocess(*ARGUMENTS, "-rf")
-    result.assert_outcomes(failed=4)
-    screen = result.stdout.str()
-    assert screen.count("[a] what was declared has changed: tolerance 0.1, was 0.2") >= 1
-    assert "[a] not judged: see the first item of this claim" in screen
-    assert "Traceback" not in screen
+    declared = declare(toy.idea(), experiments=[toy.experiment()], ledger=toy.ledger)
+    (pytester.path / "claims.toml").write_text(f'{HEAD}[a]\nidea = "toy"\ndeclared = "{declared}"\n')
+    result = pytester.runpytest_inprocess(*ARGUMENTS, "--idealab-ledger", str(toy.ledger))
+    result.assert_outcomes(failed=5)
+    screen = result.stdout.str().splitlines()
+    (told,) = [
+        line for line in screen if line.startswith(f"[a] what was declared as {declared[:16]} is not what would")
+    ]
+    assert "rtol" in told
+    assert screen[screen.index(told) - 1].startswith("___")
+    assert screen.count("[a] not judged: see the first item of this claim") == 4
 
 
 def test_a_file_that_is_not_for_idealab_is_left_alone_unless_it_is_named(collected) -> None:

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     recorded: float  # seconds since the epoch: when it was created, or else when it came into this ledger
     parents: list[str]
     run: str  # of a batch: the hash of all that it must share with a run that goes on from it; otherwise empty
+    master_seed: int  # of a batch; otherwise -1
 
 
 class Index:

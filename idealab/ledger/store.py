@@ -150,6 +150,11 @@ class Ledger:
             )
         )
 
+    def master_seeds(self, declaration: str) -> list[int]:
+        """Return the master seeds under which something was observed for a declaration, in order."""
+        names = self._find(lambda entry: entry.schema == BATCH and declaration in entry.parents)
+        return sorted({self._entries[sha].master_seed for sha in names})
+
     def newest(self, schema: str = VERIFICATION) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the newest sound record of every idea: idea -> (name, document)."""
         found: dict[str, tuple[str, dict[str, Any]]] = {}
@@ -277,7 +282,9 @@ def _entry(record: dict[str, Any], recorded: float) -> Entry:
     run = ""
     if record["schema"] == BATCH:
         run = digest({name: record[name] for name in _RUN})
-    return Entry(record["schema"], record["idea"], recorded, record.get("parents", []), run)
+    return Entry(
+        record["schema"], record["idea"], recorded, record.get("parents", []), run, record.get("master_seed", -1)
+    )
 
 
 def _observed(record: Mapping[str, Any]) -> tuple[int, int, str]:

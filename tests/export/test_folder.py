@@ -108,7 +108,7 @@ def test_a_place_that_is_taken_is_left_as_it_is(kept, tmp_path: Path) -> None:
     for place in ("mine", "file"):
         with pytest.raises(UsageError, match="is there and not an empty folder; name one that is not there yet"):
             export(kept.verification, "csv", tmp_path / place, ledger=kept.ledger)
-    with pytest.raises(UsageError, match="cannot be written: (Not a directory|File exists)"):
+    with pytest.raises(UsageError, match=r"cannot be written: (Not a directory|File exists)"):
         export(kept.verification, "csv", tmp_path / "file" / "out", ledger=kept.ledger)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
     (tmp_path / "empty").mkdir()
