@@ -81,7 +81,7 @@ MAY_IMPORT = {
     "search": MACHINERY | {"verify", "finding"},
     "scope": MACHINERY | {"verify", "finding", "search"},
     "sweep": {"verify", "run", "ledger", "experiment", "errors"},
-    "export": {"ledger", "report", "errors"},
+    "export": {"ledger", "report", "verification", "errors"},
     "cli": MACHINERY | {"sweep", "verify", "finding", "scope", "export"},
     "claims": {"judge", "errors"},
     "pytest_plugin": {"claims", "cli", "verify", "request", "run", "report", "verification", "errors"},

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from idealab.errors import UsageError
 from idealab.export.tables import Table, tables_of
 from idealab.export.writers import write_csv, write_parquet
-from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
 from idealab.report import number
+from idealab.report.blocks import Items, Words
+from idealab.report.inert import inert
+from idealab.report.markup import markdown
+from idealab.report.recorded import verification
+from idealab.verification import Verification
 
 _KEYWORDS = ("idealab", "learning theory", "reproducibility")
 
@@ -26,22 +28,17 @@ _KEYWORDS = ("idealab", "learning theory", "reproducibility")
 class Evidence:
     """A verification to be written, with what its authors add to it."""
 
-    name: str  # the record's
-    record: Mapping[str, Any]
+    name: str  # of the record
+    created: str
+    found: Verification
     tables: Sequence[Table]
-    ledger: Ledger
     creators: Sequence[str] = ()
     licence: str | None = None
 
     @property
     def title(self) -> str:
         """One line that names it."""
-        return f"{one_line(self.record['idea'])}: evidence, record {self.name[:8]}"
-
-    @property
-    def result(self) -> Mapping[str, Any]:
-        """What was found."""
-        return self.record["result"]
+        return f"{one_line(self.found.idea)}: evidence, record {self.name[:8]}"
 
 
 def export(
@@ -76,18 +73,18 @@ def export(
     Raises
     ------
     UsageError
-        If the record is not there or no verification, the place is not free, or a library is missing.
+        If the record is not there, the place is not free, or a library is missing.
     LedgerError
-        If the evidence is damaged.
+        If the record is no verification, or the evidence is damaged.
     """
     if form not in FORMATS:
         raise UsageError(f"format={form!r} must be one of {', '.join(FORMATS)}")
     store = Ledger.at(ledger)
     name = store.resolve(record)
     document = store.get(name)
-    if document["schema"] != VERIFICATION:
-        raise UsageError(f"record {name[:8]} is no verification but {document['schema']!r}; give that of one")
-    evidence = Evidence(name, document, tables_of(document, store), store, tuple(creators), licence)
+    found = verification(name, document)
+    tables = tables_of(found, document["parents"], store)
+    evidence = Evidence(name, document["created"], found, tables, tuple(creators), licence)
     if form == "mlflow":
         from idealab.export.mlflow import log
 
@@ -163,36 +160,31 @@ FORMATS: Mapping[str, Callable[[Evidence, Path], None]] = {
 
 def _summary(evidence: Evidence) -> list[str]:
     """What there is to say of it, a line each, as plain text."""
-    result, cost = evidence.result, evidence.result.get("cost", {})
-    verdict = one_line(result.get("verdict")) + (f", {one_line(result['scope'])}" if result.get("scope") else "")
-    strength, seeds, facts = result.get("evidence_log10"), cost.get("seeds"), ""
-    if isinstance(strength, (int, float)) and isinstance(seeds, int):
-        facts = f"; evidence 10^{number.evidence(strength)}, {number.count(seeds, 'seed')}"
+    found = evidence.found
+    verdict = found.verdict + (f", {found.scope}" if found.scope else "")
     return [
-        one_line(result.get("statement")),
-        f"Verdict: {verdict}{facts}.",
-        f"Declared as {one_line(result.get('declaration'))} before the first run; record {evidence.name} of "
-        f"{one_line(evidence.record['created'])}.",
+        one_line(found.statement),
+        one_line(
+            f"Verdict: {verdict}. Evidence 10^{number.evidence(found.evidence_log10)}, "
+            f"{number.count(found.cost.seeds, 'seed')}."
+        ),
+        one_line(f"Declared as {found.declaration} before the first run; recorded {evidence.created}."),
+        f"Record {evidence.name}, made with idealab.",
     ]
 
 
 def _page(evidence: Evidence, ending: str) -> str:
     """Write the page for people, as Markdown in which nothing of the record is markup."""
-    lines = [f"# {_markdown(evidence.title)}", *map(_markdown, _summary(evidence))]
-    lines += [f"By {_markdown('; '.join(map(one_line, evidence.creators)))}."] if evidence.creators else []
-    table = ["| table | rows |", "|---|---|"]
-    table += [f"| `{table.name}.{ending}` | {len(table.rows)} |" for table in evidence.tables]
-    inert = "In CSV, text that a spreadsheet would take for a formula has an apostrophe in front."
-    return "\n\n".join([*lines, "\n".join(table), *([inert] if ending == "csv" else [])]) + "\n"
+    by = [f"By {'; '.join(evidence.creators)}."] if evidence.creators else []
+    rows = tuple(f"{table.name}.{ending}: {number.count(len(table.rows), 'row')}" for table in evidence.tables)
+    note = "In CSV, text that a spreadsheet would take for a formula has an apostrophe in front."
+    lines = [*_summary(evidence), *by, *([note] if ending == "csv" else [])]
+    return markdown(evidence.title, [*(Words((line,)) for line in lines), Items(rows)]) + "\n"
 
 
 def one_line(text: object) -> str:
-    """Any text on one line, without control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", escape(text, quote=False))
+    """Any text on one line, in which nothing does anything."""
+    return " ".join(inert(str(text)).split())
 
 
 def _yaml(text: str) -> str:

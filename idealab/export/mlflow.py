@@ -13,6 +13,7 @@ from typing import Any
 from idealab.errors import UsageError
 from idealab.export.folder import Evidence, one_line
 from idealab.export.writers import library, write_csv
+from idealab.verification import Verification
 
 _LONGEST = 500
 """Characters that every store of MLflow keeps of a parameter or a tag."""
@@ -31,13 +32,13 @@ def log(evidence: Evidence, to: str) -> str:
     with _folders_allowed():
         try:
             client: Any = mlflow.MlflowClient(tracking_uri=uri)
-            name = _key(evidence.record["idea"])
+            name = _key(evidence.found.idea)
             known = client.get_experiment_by_name(name)
             experiment = client.create_experiment(name) if known is None else known.experiment_id
             run = client.create_run(experiment, tags=_tags(evidence), run_name=evidence.name[:8]).info.run_id
-            for key, value in evidence.result.get("environment", {}).items():
+            for key, value in evidence.found.environment.items():
                 client.log_param(run, _key(key), one_line(value)[:_LONGEST])
-            for key, value in _metrics(evidence):
+            for key, value in _metrics(evidence.found):
                 client.log_metric(run, key, value)
             with tempfile.TemporaryDirectory() as folder:
                 write_csv(evidence.tables, Path(folder))
@@ -62,25 +63,20 @@ def _folders_allowed() -> Generator[None]:
 
 
 def _tags(evidence: Evidence) -> Mapping[str, str]:
-    stated = {name: evidence.result.get(name) for name in ("verdict", "scope", "declaration")}
-    stated |= {"record": evidence.name, "statement": evidence.result.get("statement")}
+    found = evidence.found
+    stated = {"record": evidence.name, "declaration": found.declaration, "statement": found.statement}
+    stated |= {"verdict": found.verdict, "scope": found.scope}
     return {f"idealab.{name}": one_line(value)[:_LONGEST] for name, value in stated.items() if value}
 
 
-def _metrics(evidence: Evidence) -> Iterator[tuple[str, float]]:
+def _metrics(found: Verification) -> Iterator[tuple[str, float]]:
     """The evidence for the idea and each signature, how far off it was in tolerances, and what it cost."""
-    result = evidence.result
-    found: dict[str, Any] = {"evidence_log10": result.get("evidence_log10")}
-    found |= {f"cost/{_key(name)}": value for name, value in result.get("cost", {}).items()}
-    for table in evidence.tables:
-        for row in (dict(zip(table.columns, row, strict=True)) for row in table.rows):
-            place = f"{_key(row.get('experiment'))}/{_key(row.get('name'))}"
-            if table.name == "signatures":
-                found[f"{place}/evidence_log10"] = row["evidence_log10"]
-            if table.name == "cells" and not row["assumption"] and row["deviation"] is not None:
-                furthest = f"{place}/furthest_off"
-                found[furthest] = max(found.get(furthest, 0.0), abs(row["deviation"]))
-    yield from ((key, float(value)) for key, value in found.items() if isinstance(value, (int, float)))
+    yield "evidence_log10", found.evidence_log10
+    yield from ((f"cost/{name}", float(value)) for name, value in vars(found.cost).items() if value is not None)
+    for signature in found.signatures:
+        place = f"{_key(signature.experiment)}/{_key(signature.name)}"
+        yield f"{place}/evidence_log10", signature.evidence_log10
+        yield f"{place}/furthest_off", abs(signature.weakest.deviation)
 
 
 def _key(text: object) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from idealab.errors import LedgerError
 from idealab.ledger.records import BATCH
 from idealab.ledger.store import Ledger
+from idealab.verification import Verification
 
 _SIGNATURE = {"experiment": str, "level": str, "name": str}
 _CELL: Mapping[str, type] = {
@@ -50,7 +50,7 @@ COLUMNS: Mapping[str, Mapping[str, type]] = {
         "seen": str,
         "ok": bool,
     },
-    # Those that are not killed: of the others a record keeps the number.
+    # Of those that were killed a record keeps no formula.
     "mutants": {
         "signature": str,
         "operator": str,
@@ -79,7 +79,7 @@ COLUMNS: Mapping[str, Mapping[str, type]] = {
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named and typed columns; what a record lacks is None."""
+    """Rows under named and typed columns."""
 
     name: str
     rows: Sequence[tuple[Any, ...]]
@@ -90,42 +90,39 @@ class Table:
         return COLUMNS[self.name]
 
 
-def tables_of(record: Mapping[str, Any], ledger: Ledger) -> tuple[Table, ...]:
+def tables_of(found: Verification, parents: Sequence[str], ledger: Ledger) -> tuple[Table, ...]:
     """Lay out a verification and the observations that it rests on.
 
     Parameters
     ----------
-    record
-        The document of a verification.
+    found
+        The verification.
+    parents
+        Names of the records that it was judged from.
     ledger
-        Where the batches are that it names.
+        Where these are.
 
     Raises
     ------
     LedgerError
-        If a batch is missing or damaged, or the verification is not laid out as idealab writes them.
+        If one of them is missing or damaged.
     """
-    result = record["result"]
-    mutants: Mapping[str, Any] = result.get("mutants") or {}  # None where none were looked for
-    alive = [mutant for kind in ("survivors", "not_seen", "not_resolved") for mutant in _list(mutants, kind)]
-    controls = _list(result, "controls")
     rows = {
-        "signatures": _list(result, "signatures"),
-        "cells": _cells(result, controls),
-        "controls": controls,
-        "mutants": alive,
-        "observations": _observations(record["parents"], ledger),
+        "signatures": map(vars, found.signatures),
+        "cells": _cells(found),
+        "controls": ({**vars(control), "ok": control.ok} for control in found.controls),
+        "mutants": map(vars, found.mutants.mutants if found.mutants else ()),
+        "observations": _observations(parents, ledger),
     }
-    return tuple(Table(name, [_row(row, COLUMNS[name]) for row in found]) for name, found in rows.items())
+    return tuple(Table(name, [_row(row, COLUMNS[name]) for row in laid]) for name, laid in rows.items())
 
 
-def _cells(result: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    for assumption, source in [("", result), *((control.get("assumption"), control) for control in controls)]:
-        rival: Any = source.get("rival")
-        signatures = [*_list(source, "signatures"), *_list({"rival": [rival] if rival else []}, "rival")]
-        for signature in signatures:
-            described = {"assumption": assumption, **{name: signature.get(name) for name in _SIGNATURE}}
-            yield from ({**cell, **described} for cell in _list(signature, "cells"))
+def _cells(found: Verification) -> Iterator[Mapping[str, Any]]:
+    sweeps = [("", signature) for signature in found.signatures]
+    controls = [(c.assumption, s) for c in found.controls for s in (*c.signatures, *([c.rival] if c.rival else []))]
+    for assumption, signature in (*sweeps, *controls):
+        described = {"assumption": assumption, **{name: getattr(signature, name) for name in _SIGNATURE}}
+        yield from ({**vars(cell), **described} for cell in signature.cells)
 
 
 def _observations(parents: Sequence[str], ledger: Ledger) -> Iterator[Mapping[str, Any]]:
@@ -150,21 +147,12 @@ def _numbers(value: Any, index: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
         yield from _numbers(part, (*index, i))
 
 
-def _list(source: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    found: Any = source.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in cast("list[Any]", found)):
-        raise LedgerError(f"the record's {name} are no list of objects; it was not written by idealab, or by another")
-    return cast("list[Mapping[str, Any]]", found)
-
-
 def _row(source: Mapping[str, Any], columns: Mapping[str, type]) -> tuple[Any, ...]:
-    return tuple(_cell(source.get(name), kind) for name, kind in columns.items())
+    return tuple(_cell(source[name], kind) for name, kind in columns.items())
 
 
 def _cell(value: Any, kind: type) -> Any:
-    """A value of the column's type, or None: a record may come from anywhere."""
-    if kind is float and isinstance(value, (bool, int, float)):
+    """A value in the column's type; a number of a record may have come back as an integer."""
+    if kind is float:
         return float(value)
-    if kind is str and isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # a lone surrogate is no text
-    return value if type(value) is kind else None
+    return value.encode("utf-8", "replace").decode() if kind is str else value  # a lone surrogate is no text

@@ -58,8 +58,6 @@ def inert(text: str) -> str:
 
 def _written(value: Any) -> str:
     match value:
-        case None:
-            return ""
         case bool():
             return str(value).lower()
         case str():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,13 @@ import pytest
 from idealab.cli.exit_code import ExitCode
 from idealab.cli.group import main
 from idealab.ledger import VERIFICATION, Ledger
+from idealab.verification import Verification
 
 
 @pytest.fixture
-def record(tmp_path: Path) -> str:
+def record(tmp_path: Path, found: Callable[[], Verification]) -> str:
     document = {"schema": VERIFICATION, "parents": [], "idea": "toy", "created": "2026-01-31T12:00:00+00:00"}
-    return Ledger(tmp_path / "ledger").put({**document, "result": {"verdict": "supported", "signatures": []}})
+    return Ledger(tmp_path / "ledger").put({**document, "result": found().to_dict()})
 
 
 def test_the_place_is_all_that_it_prints(record: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ def cell(**changes: object) -> dict[str, object]:
 def signature(**changes: object) -> dict[str, object]:
     words = ("name", "statement", "experiment", "level", "formula", "known", "criterion", "tolerance", "reason")
     rest = {"primary": True, "verdict": "absent", "scope": "", "evidence_log10": 1.5, "seeds": 2, "cells": [cell()]}
+    rest |= {"refuted_as_stated": True}
     return {**dict.fromkeys(words, HOSTILE), **rest, **changes}
 
 
@@ -44,7 +45,9 @@ def result(**changes: object) -> dict[str, object]:
     }
     mutant = {"signature": HOSTILE, "operator": "sign", "words": "-1 times", "formula": "-log(p)", "status": "survived"}
     mutant |= {"distance": 2.0, "where": "", "gates": True}
+    killed = {name: value for name, value in mutant.items() if name != "formula"} | {"status": "killed"}
     found = {
+        "idea": HOSTILE,
         "statement": HOSTILE,
         "verdict": "refuted",
         "scope": HOSTILE,
@@ -52,8 +55,10 @@ def result(**changes: object) -> dict[str, object]:
         "declaration": "d" * 64,
         "signatures": [signature()],
         "controls": [control],
-        "mutants": {"total": 5, "killed": 4, "survivors": [mutant], "not_seen": [], "not_resolved": []},
-        "cost": {"seconds": 1.0, "seeds": 2, "fixed_design_seeds": None},
+        "mutants": {"equivalent": 0, "survivors": [mutant], "refuted": [killed]},
+        "gates": [],
+        "remarks": [],
+        "cost": {"seconds": 1.0, "seeds": 2, "gradient_evaluations": 10},
         "environment": {"platform": HOSTILE, "cores": 2},
     }
     return found | changes
@@ -95,9 +100,3 @@ def keep(place: Path, found: dict[str, object]) -> Kept:
 def kept(tmp_path: Path) -> Kept:
     """The hostile verification in a ledger of its own."""
     return keep(tmp_path / "ledger", result())
-
-
-@pytest.fixture
-def keep_result(tmp_path: Path):
-    """Keeps a verification with these changes to its result in a ledger of its own."""
-    return lambda **changes: keep(tmp_path / "changed", result(**changes))
