@@ -48,10 +48,10 @@ MACHINERY = {
 } | CONTRACT
 MAY_IMPORT = {
     "errors": set[str](),
-    "symbolic": {"errors"},
+    "symbolic": {"errors", "report"},  # it shows itself in a notebook; so do idea and verification
     "judge": {"errors"},
     "simulate": {"errors"},
-    "idea": FOUNDATION,
+    "idea": FOUNDATION | {"report"},
     "experiment": FOUNDATION,
     "registry": CONTRACT,
     "ledger": CONTRACT,
@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "source": {"experiment", "simulate", "symbolic", "errors"},  # it hashes the first two
     "declaration": CONTRACT | {"source"},
     "comparison": CONTRACT | {"run"},
-    "verification": FOUNDATION | {"report"},  # it shows itself in a notebook
+    "verification": FOUNDATION | {"report"},
     "report": CONTRACT | {"plan", "sweep", "ledger", "verification", "finding"},
     "assessment": CONTRACT | {"run", "comparison"},
     "mutants": CONTRACT | {"run", "comparison", "assessment", "verification"},

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from idealab.report.formula import equation, latex as formula_latex
+from idealab.report.blocks import Block, Entry, Equation, Words
+from idealab.report.formula import Formula, equation, latex as formula_latex
 from idealab.report.latex import escape
 from idealab.report.table import paragraph
 
@@ -29,6 +30,15 @@ def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
             yield from paragraph(step.words, width, first=f"{j:3}. ")
             yield from equation(step.equation, width, indent=9)
             yield from paragraph(_how(step), width, first=" " * 5, indent=" " * 7, style="dim")
+
+
+def blocks(derivation: Derivation) -> tuple[Block, ...]:
+    """Lay out a derivation, an entry for each step, to be written in any format."""
+    steps = (
+        Entry(step.name, (_known(step),), (Words((step.words,)), Equation(Formula(step.equation))))
+        for step in derivation.steps
+    )
+    return Words((f"{derivation.statement} ({derivation.known})",)), *steps
 
 
 def latex(derivations: Sequence[Derivation]) -> str:
@@ -80,7 +90,11 @@ def _step(derivation: Derivation, step: Step) -> dict[str, Any]:
 
 
 def _how(step: Step) -> str:
+    return f"{step.name}: {_known(step)}"
+
+
+def _known(step: Step) -> str:
     if step.kind == "given":
-        return f"{step.name}: given"
+        return "given"
     uses = f", from {', '.join(step.uses)}" if step.uses else ""
-    return f"{step.name}: {step.kind}{uses}; {step.how}"
+    return f"{step.kind}{uses}; {step.how}"
