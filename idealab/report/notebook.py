@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _HEADER = ("experiment", "signature", "verdict", "predicted", "measured", "tolerance", "evidence", "seeds")
 _RIGHT = ("evidence", "seeds")
+_STYLE = "<style>.idealab .facts { font-weight: normal; opacity: 0.7; padding-left: 0.6em }</style>"
 _CONCLUSION = {
     "supported": "Supported",
     "refuted": "Refuted",
@@ -72,7 +73,8 @@ def prediction_html(prediction: Prediction) -> str:
 def _piece(title: str, blocks: Sequence[Block]) -> str:
     from idealab.report.html import blocks_html
 
-    return f"<div>{f'<h3>{html(title)}</h3>' if title else ''}{blocks_html(blocks, level=4, fold=True)}</div>"
+    heading = f"<h3>{html(title)}</h3>" if title else ""
+    return f'<div class="idealab">{_STYLE}{heading}{blocks_html(blocks, level=4, fold=True)}</div>'
 
 
 def verification_html(result: Verification) -> str:
