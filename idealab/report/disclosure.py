@@ -57,7 +57,8 @@ def _signatures(signatures: Sequence[SignatureCard]) -> Iterator[Block]:
             "exact" if signature.exact else "asymptotic",
         )
         facts = _facts(replace(signature, reason=reason, must_kill=own))
-        yield Entry(signature.name, kind, (Words((signature.statement,)), *facts))
+        said = (Words((signature.statement,)),) if signature.statement else ()
+        yield Entry(signature.name, kind, (*said, *facts))
 
 
 def _facts(signature: SignatureCard) -> Iterator[Block]:

@@ -188,7 +188,7 @@ _MUTANTS = {
 
 def mutants(result: Verification) -> Drawing | None:
     """The wrong formulas that were held against the same data, by their distance from the theory."""
-    found = () if result.mutants is None else result.mutants.mutants
+    found = () if result.mutants is None else [m for m in result.mutants.mutants if m.signature]  # not only counted
     if not found:
         return None
     judged, mutated = [s.name for s in result.signatures], [mutant.signature for mutant in found]
