@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from idealab.errors import LedgerError, UsageError
-from idealab.ledger.health import Health, examine
+from idealab.ledger.health import SKEW, Health, examine, kind_of
 from idealab.ledger.index import RUN, Entry, Index, entry_of
 from idealab.ledger.objects import Objects
 from idealab.ledger.records import BATCH, VERIFICATION, canonical, decode, digest, is_sha256
 
 _TICK = timedelta(microseconds=2)  # times are kept as float64 seconds, good to half of this
 _END = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # there is no time after which to date anything
-_SKEW = timedelta(minutes=1)  # by which clocks of several hosts may differ without a word
 
 
 class Ledger:
@@ -67,9 +66,22 @@ class Ledger:
         data = canonical(document)
         record = decode(data)  # what is written can be read: checked on every record, not only in tests
         sha = hashlib.sha256(data).hexdigest()
+        self.take(sha, data, entry_of(record, time.time()))
+        return sha
+
+    def take(self, sha: str, data: bytes, entry: Entry) -> bool:
+        """Write the bytes of a record that was checked elsewhere, under the hash that they have; whether they are new.
+
+        Raises
+        ------
+        LedgerError
+            If they do not have that hash, or cannot be written durably.
+        """
+        if hashlib.sha256(data).hexdigest() != sha:
+            raise LedgerError(f"record {sha[:12]} has changed while it was read; try again")
         there = self._objects.read(sha)
         if there and there[0] == data:
-            return sha
+            return False
         if there:
             aside = self._objects.set_aside(sha)
             self._warn(
@@ -77,8 +89,8 @@ class Ledger:
             )
         self._objects.write(sha, data)
         # The index learns of it at the next look-up: opening SQLite takes longer than all of the rest.
-        self._entries[sha] = self._pending[sha] = entry_of(record, time.time())
-        return sha
+        self._entries[sha] = self._pending[sha] = entry
+        return True
 
     def get(self, sha: str) -> dict[str, Any]:
         """Read a record, checking that its content is what its name says.
@@ -94,8 +106,8 @@ class Ledger:
             raise UsageError(f"sha={sha!r} is not a record's name, 64 hexadecimal digits; resolve() completes a prefix")
         return self._objects.load(sha)[0]
 
-    def resolve(self, prefix: str) -> str:
-        """Complete the beginning of a record's name, at least four digits.
+    def resolve(self, prefix: str, schema: str | None = None) -> str:
+        """Complete the beginning of a record's name, at least four digits; of a readable one of that schema, if given.
 
         Raises
         ------
@@ -105,12 +117,25 @@ class Ledger:
         if len(prefix) < 4:
             raise UsageError(f"prefix={prefix!r} is too short; give at least 4 digits of a record's name")
         fits = sorted(sha for sha in self._objects.names() if sha.startswith(prefix.lower()))
+        kind = "record"
+        if schema is not None and fits:
+            readable = self._find(lambda entry: entry.schema == schema)
+            kind, others = schema.split("/")[1], fits
+            fits = [sha for sha in fits if sha in readable]
+            if not fits:
+                raise UsageError(f"{self._described(others[0])} is no {kind}; see `idealab ledger log`")
         if not fits:
-            raise UsageError(f"no record begins with {prefix!r} in {self.path}; see the names in its folder objects")
+            raise UsageError(f"no record begins with {prefix[:64]!r} in {self.path}; see `idealab ledger log`")
         if len(fits) > 1:
-            shown = ", ".join(sha[: len(prefix) + 8] for sha in fits[:5])
-            raise UsageError(f"{len(fits)} records begin with {prefix!r}: {shown}; give more digits")
+            shown = "; ".join(map(self._described, fits[:5])) + ("; ..." if len(fits) > 5 else "")
+            raise UsageError(f"{len(fits)} {kind}s begin with {prefix[:64]!r}: {shown}; give more digits")
         return fits[0]
+
+    def _described(self, sha: str) -> str:
+        """A record's name, long enough to be told from others, and what it is."""
+        self._find(lambda entry: False)
+        entry = self._entries.get(sha)
+        return f"{sha[:20]} ({'not readable' if entry is None else f'{kind_of(entry)} of {entry.idea!r}'})"
 
     def find(self, *, schema: str | None = None, idea: str | None = None, parent: str | None = None) -> list[str]:
         """Return the names of the readable records that fit all that is given, the newest last."""
@@ -175,7 +200,7 @@ class Ledger:
         if not now.timestamp() <= seconds < _END:
             return now
         newest = datetime.fromtimestamp(seconds, UTC)
-        if newest - now > _SKEW:
+        if newest - now > timedelta(seconds=SKEW):
             self._warn(
                 f"the clock says {now:%Y-%m-%d %H:%M}, but the newest verification in {self.path} is of "
                 f"{newest:%Y-%m-%d %H:%M}; the next one is dated right after it; see to the clock"
