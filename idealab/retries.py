@@ -17,6 +17,10 @@ from idealab.verification import Earlier
 _NOT_CLAIMED = {"max_seeds", "block"}
 
 
+REPEATED = "the same claim was tried before on other seeds"
+"""How the gate begins that holds such a run back."""
+
+
 def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_seed: int) -> list[str]:
     """What verifications of the same claim on other seeds had said before these were tried, where not *supported*.
 

@@ -75,13 +75,16 @@ MAY_IMPORT = {
     "lock": {"ledger", "errors"},
     "declare": {"request", "run", "ledger", "idea", "experiment"},
     "request": {"registry", "declaration", "lock", "source", "devices", "run", "assessment", "ledger"} | CONTRACT,
+    "rejudge": {"registry", "declaration", "request", "run", "assessment", "mutants", "outcome"}
+    | {"retries", "verification", "ledger"}
+    | CONTRACT,
     "outcome": {"mutants"} | CONTRACT | {"run", "comparison", "assessment", "verification"},
     "verify": MACHINERY,
     "finding": {"experiment", "judge", "verification"},
     "search": MACHINERY | {"verify", "finding"},
     "scope": MACHINERY | {"verify", "finding", "search"},
     "sweep": {"verify", "run", "ledger", "experiment", "errors"},
-    "cli": MACHINERY | {"sweep", "verify", "finding", "scope"},
+    "cli": MACHINERY | {"sweep", "verify", "finding", "scope", "rejudge"},
     "__main__": {"cli"},
     "theory": {"idea"} | FOUNDATION,
     "experiments": {"experiment", "simulate", "errors"},
