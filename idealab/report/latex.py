@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 
+from idealab.report.inert import inert
+
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     "±": r"$\pm$",
     "·": r"$\cdot$",
     "∞": r"$\infty$",
@@ -25,13 +30,13 @@ _UPPER = {"GAMMA", "DELTA", "THETA", "LAMDA", "XI", "PI", "SIGMA", "UPSILON", "P
 
 
 def escape(text: str) -> str:
-    """Write text so that LaTeX shows it as it is."""
-    return "".join(_SPECIAL.get(character) or _greek(character) for character in text)
+    """Write text so that LaTeX shows it as it is; a control character, which it cannot show, becomes ``?``."""
+    return "".join(_SPECIAL.get(character) or _greek(character) for character in inert(text))
 
 
 def _greek(character: str) -> str:
     if character < "Ͱ" or character > "Ͽ":
-        return character
+        return "?" if "␀" <= character <= "␡" or character == "\N{REPLACEMENT CHARACTER}" else character
     name = unicodedata.name(character, "").split()
     if name[:2] == ["GREEK", "SMALL"] and len(name) == 4 and name[3] not in ("OMICRON", "SIGMA"):
         return rf"$\{_latex_name(name[3]).lower()}$"

@@ -1,0 +1,172 @@
+"""The card in all its formats: what each criterion asks for in words, and that no name does anything."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import sympy as sp
+
+from idealab.experiment import Condition, Experiment, Observation
+from idealab.idea import Assumption, Idea, Named, Reference, Rival, Signature
+from idealab.judge.criteria import Criterion, Equals, Identity
+from idealab.judge.shapes import Rate, Slope, Threshold, Trend
+from idealab.report.blocks import Entry, Words, drawn
+from idealab.report.card import Card, as_dict, card_of
+from idealab.report.disclosure import disclosed
+from idealab.report.document import document
+from idealab.report.html import card_page
+from idealab.report.markup import latex, markdown
+from idealab.symbolic.derivation import Derivation
+from idealab.symbolic.prediction import Prediction
+
+x = sp.Symbol("x", positive=True)
+HOSTILE = "<script>alert(1)</script>\\input{/etc/passwd}$`*_[a](b)&amp;\x1b]0;t\x07\u202e\r\n# h {x}"
+
+
+def observe(key: object, condition: Condition) -> Observation:
+    raise NotImplementedError
+
+
+def idea(criterion: Criterion, says: str = "it", symbol: sp.Symbol = x, name: str = "it") -> Idea:
+    value = sp.Symbol(f"y_{name}")
+    derivation = Derivation(name, says).given(name, says, sp.Eq(value, symbol))
+    derivation = derivation.derive("end", says, lambda known: sp.Eq(value, 2 * known[name].rhs))
+    rival = Rival(name, says, Prediction(symbol**2))
+    signature = Signature(name, says, name, derivation, criterion, says, rivals=Named(rival))
+    return Idea(
+        name=name,
+        statement=says,
+        scope=says,
+        failure_modes=(says,),
+        references=(Reference(name, says, 2026, says, says),),
+        signatures=Named(signature),
+        assumptions=Named(Assumption(name, says, "breaks", (name,), rival=signature)),
+    )
+
+
+def card(name: str = HOSTILE, symbol: sp.Symbol = x) -> Card:
+    condition = Condition({name: 1.0}, label=name)
+    experiment = Experiment(
+        name, name, "idealized", observe, (name,), (condition, Condition({name: 2.0})), {name: (name, (1.0,))}
+    )
+    return card_of(idea(Equals(rtol=0.1), name, symbol, name), (experiment,))
+
+
+def said(criterion: Criterion) -> str:
+    (signatures,) = (
+        block for block in disclosed(card_of(idea(criterion))) if getattr(block, "title", "") == "signatures"
+    )
+    (entry,) = (block for block in signatures.blocks if isinstance(block, Entry))
+    (words,) = (block for block in entry.blocks if isinstance(block, Words) and block.label == "agrees if")
+    return "".join(run if isinstance(run, str) else run.text for run in words.runs)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        (Equals(rtol=0.1, atol=x), "the mean over seeds equals the prediction within 0.1 relative plus x absolute"),
+        (
+            Equals(rtol=0.1, estimand="median", pooled=0.01),
+            "the median over seeds equals the prediction within 0.1 relative; over all points together, within 0.01 "
+            "relative",
+        ),
+        (Identity(ulps=8), "in every seed it equals the prediction within 8 times machine epsilon"),
+        (
+            Identity(ulps=8, scale=x),
+            "in every seed it equals the prediction within 8 times machine epsilon of terms of the size x",
+        ),
+        (
+            Slope(along="log_t", atol=0.05),
+            "the mean log-log slope along log_t equals the prediction within 0.05, in its last half too",
+        ),
+        (Trend(along="width"), "along width it moves as predicted at every step, by more than 0 relative"),
+        (
+            Rate(along="width", ideal=x, atol=0.1),
+            "x is approached along width with the predicted exponent, within 0.1",
+        ),
+        (
+            Threshold(along="eta", level=0.5, rtol=0.01),
+            "it crosses 0.5 at the predicted value of eta, beyond; points within 0.01 are left out",
+        ),
+    ],
+)
+def test_each_criterion_is_said_in_words(criterion: Criterion, words: str) -> None:
+    assert said(criterion) == words
+
+
+def test_a_terminal_is_not_commanded() -> None:
+    shown = "\n".join(line.plain for line in drawn(HOSTILE, disclosed(card()), 80))
+    assert re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown) is None
+    assert "␛" in shown
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def elements(page: str) -> tuple[set[str], set[str]]:
+    found = _Tags()
+    found.feed(page)
+    return found.tags, found.attributes
+
+
+@pytest.mark.parametrize("symbol", [x, sp.Symbol(HOSTILE, positive=True)], ids=["names", "symbols too"])
+def test_a_page_has_no_element_that_a_name_brought(symbol: sp.Symbol) -> None:
+    tame, hostile = elements(card_page(card("it"))), elements(card_page(card(HOSTILE, symbol)))
+    assert hostile[0] - {"msup", "msub", "msubsup"} <= tame[0]
+    assert hostile[1] <= tame[1]
+    assert "script" not in hostile[0]
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    shown = markdown(HOSTILE, disclosed(card(HOSTILE, sp.Symbol("<script>", positive=True))))
+    assert re.search(r"(?<!\\)<", shown) is None
+    assert all(line.startswith(("#", "- ", "*", "$", "\\")) or "<" not in line for line in shown.splitlines())
+    assert "\n# h" not in shown
+    assert r"\<script\>alert(1)\</script\>" in shown
+    assert "\\lt script\\gt" in shown
+
+
+def test_json_holds_names_as_data() -> None:
+    assert json.loads(document(as_dict(card())))["idea"] == HOSTILE
+
+
+@pytest.mark.parametrize("symbol", [x, sp.Symbol("\\input{/etc/passwd}", positive=True)], ids=["names", "symbols too"])
+def test_latex_commands_in_names_are_text(symbol: sp.Symbol) -> None:
+    shown = latex(HOSTILE, disclosed(card(HOSTILE, symbol)))
+    assert "\\input" not in shown
+    assert "\\textbackslash{}input\\{/etc/passwd\\}" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_with_hostile_names_compiles(tmp_path: Path) -> None:
+    fragment = latex(HOSTILE, disclosed(card(HOSTILE, sp.Symbol("\\input{/etc/passwd}", positive=True))))
+    source = tmp_path / "card.tex"
+    source.write_text(
+        "\\documentclass{article}\\usepackage{amsmath}\\usepackage[T1]{fontenc}\\begin{document}\n"
+        f"{fragment}\n\\end{{document}}\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", source.name],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
