@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from idealab import registry
 from idealab.assessment import Assessment, Question, questions_of, rules_of
@@ -15,7 +15,7 @@ from idealab.idea import Idea, Signature
 from idealab.judge.cells import Rules
 from idealab.ledger.compare import close, numbers_of
 from idealab.ledger.difference import differences
-from idealab.ledger.records import DECLARATION
+from idealab.ledger.records import DECLARATION, digest
 from idealab.ledger.store import Ledger
 from idealab.mutants import Design, designs_of
 from idealab.outcome import outcome_of
@@ -24,12 +24,24 @@ from idealab.retries import REPEATED
 from idealab.run import Task, batch_of
 from idealab.verification import Verification
 
-_EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
+"""Distance from one to the next number, by precision."""
+
 _FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a record of another form comes to
 
 
 class NotJudged(Exception):
     """Why something recorded cannot be judged here, in words; only its hashes can be checked."""
+
+
+@dataclass(frozen=True)
+class Rechecked:
+    """What became of a verification that was judged again; ``words`` say what differs, or why it was not judged."""
+
+    record: str
+    idea: str
+    state: Literal["agrees", "differs", "not judged"]
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,56 @@ class Case:
         """Tasks without observations yet, and what is asked of them."""
         tasks = tasks_of(self.theory, self.experiments, self.signatures)
         return tasks, questions_of(self.theory, self.signatures, tasks)
+
+
+def recheck(ledger: Ledger, records: Iterable[str], step: Callable[[str], None] = lambda idea: None) -> list[Rechecked]:
+    """Judge verifications again, as far as the ideas that are installed here are those that were declared.
+
+    Parameters
+    ----------
+    records
+        Full names of verifications.
+    step
+        Called with the name of the idea before each.
+    """
+    cases: dict[str, Case | str] = {}
+    seen: dict[str, Verification] = {}
+    found: list[Rechecked] = []
+    for sha in records:
+        record = ledger.get(sha)
+        step(record["idea"])
+        try:
+            declaration = record["parents"][0]
+            if declaration not in cases:
+                cases[declaration] = _case_or_reason(ledger, declaration)
+            case = cases[declaration]
+            if isinstance(case, str):
+                raise NotJudged(case)
+            # The same observations come to the same; of a run that is repeated only the first is judged.
+            key = digest(_given(record))
+            again = seen.get(key) or judged_again(ledger, record, case)
+            seen[key] = again
+        except NotJudged as error:
+            found.append(Rechecked(sha, record["idea"], "not judged", (str(error),)))
+            continue
+        lines = disagreements(record, again)
+        words = (*lines, *(f"declared with other versions: {line}" for line in case.versions if lines))
+        found.append(Rechecked(sha, record["idea"], "differs" if lines else "agrees", words))
+    return found
+
+
+def _case_or_reason(ledger: Ledger, declaration: str) -> Case | str:
+    try:
+        return case_of(ledger, declaration)
+    except NotJudged as error:
+        return str(error)
+
+
+def _given(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a verdict depends on, in a record."""
+    result = record["result"]
+    mutants = result.get("mutants") is None
+    return {"parents": record["parents"], "mutants": mutants, "rest": [result.get("gates"), result.get("cut_short")]}
 
 
 def case_of(ledger: Ledger, sha: str) -> Case:
@@ -126,7 +188,7 @@ def judged_again(ledger: Ledger, record: Mapping[str, Any], case: Case) -> Verif
         result = cast("Mapping[str, Any]", record["result"])
         environment, seconds = dict(result["environment"]), float(result["cost"]["seconds"])
         batches = [ledger.get(sha) for sha in record["parents"][1:]]
-        epsilon = _EPSILON[environment["precision"]]
+        epsilon = EPSILON[environment["precision"]]
         past = [gate for gate in result["gates"] if gate.startswith(REPEATED)]
         given_up = ["cut short"] if result["cut_short"] else []
         designs = [] if result["mutants"] is None else case.designs
@@ -134,7 +196,7 @@ def judged_again(ledger: Ledger, record: Mapping[str, Any], case: Case) -> Verif
         raise NotJudged(str(error)) from error
     except _FORM as error:
         raise NotJudged(f"its result is not of the form that this version knows ({error!r})") from error
-    observed(tasks, batches)
+    _observed(tasks, batches)
     assessment = Assessment(case.theory, questions, case.rules, epsilon)
     try:
         return outcome_of(assessment, case.declaration, environment, seconds, designs, past, given_up)
@@ -142,7 +204,7 @@ def judged_again(ledger: Ledger, record: Mapping[str, Any], case: Case) -> Verif
         raise NotJudged(f"its observations do not fit the declaration: {error}") from error
 
 
-def observed(tasks: Sequence[Task], batches: Sequence[Mapping[str, Any]]) -> None:
+def _observed(tasks: Sequence[Task], batches: Sequence[Mapping[str, Any]]) -> None:
     """Hand the batches of one run to the tasks that they were observed for, in the order of their seeds.
 
     Raises

@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "declaration": CONTRACT | {"source"},
     "comparison": CONTRACT | {"run"},
     "verification": FOUNDATION | {"report"},  # it shows itself in a notebook
-    "report": CONTRACT | {"plan", "sweep", "ledger", "verification", "finding"},
+    "report": CONTRACT | {"rejudge", "plan", "sweep", "ledger", "verification", "finding"},
     "assessment": CONTRACT | {"run", "comparison"},
     "mutants": CONTRACT | {"run", "comparison", "assessment", "verification"},
     "budget": CONTRACT | {"run", "assessment"},
@@ -78,13 +78,14 @@ MAY_IMPORT = {
     "rejudge": {"registry", "declaration", "request", "run", "assessment", "mutants", "outcome"}
     | {"retries", "verification", "ledger"}
     | CONTRACT,
+    "accumulate": {"rejudge", "run", "assessment", "outcome", "retries", "verification", "ledger"} | CONTRACT,
     "outcome": {"mutants"} | CONTRACT | {"run", "comparison", "assessment", "verification"},
     "verify": MACHINERY,
     "finding": {"experiment", "judge", "verification"},
     "search": MACHINERY | {"verify", "finding"},
     "scope": MACHINERY | {"verify", "finding", "search"},
     "sweep": {"verify", "run", "ledger", "experiment", "errors"},
-    "cli": MACHINERY | {"sweep", "verify", "finding", "scope", "rejudge"},
+    "cli": MACHINERY | {"sweep", "verify", "finding", "scope", "rejudge", "accumulate"},
     "__main__": {"cli"},
     "theory": {"idea"} | FOUNDATION,
     "experiments": {"experiment", "simulate", "errors"},

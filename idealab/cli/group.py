@@ -14,7 +14,7 @@ from idealab.cli.console import say
 from idealab.cli.exit_code import ExitCode, of_error
 from idealab.errors import DeclarationChangedError, IdealabError, UnknownNameError
 
-COMMANDS = ("list", "show", "derive", "plan", "declare", "verify", "sweep", "mutate", "doctor")
+COMMANDS = ("list", "show", "derive", "plan", "declare", "verify", "sweep", "mutate", "ledger", "doctor")
 """Each lies in the file of its name, as ``command``."""
 
 

@@ -204,21 +204,30 @@ def _batches(declared: tuple[Difference, ...], one: Mapping[str, Any], other: Ma
     said = _differ(one, other, ("experiment", "condition", "master_seed", "first_seed", "seeds"))
     there = _differ(one, other, ("environment", "precision"))
     before, after = (dict(_arrays(record["observation"])) for record in (one, other))
-    apart: list[tuple[str, str, str]] = []
-    largest = [0.0]
-    for where in [where for where in before if where in after]:
-        first, second = before[where], after[where]
-        if len(first) != len(second):
-            apart.append((where, f"{len(first)} numbers", f"{len(second)} numbers"))
-            continue
-        size = max((abs(x) for x in (*first, *second) if math.isfinite(x)), default=0.0) or 1.0
-        gaps = [0.0 if _near(a, b, 0.0) else abs(a - b) / size for a, b in zip(first, second, strict=True)]
-        worst = max(gaps, key=lambda gap: math.inf if math.isnan(gap) else gap, default=0.0)
-        largest.append(worst)
-        if not worst <= _DEVICES:
-            apart.append((where, f"{worst:.3g} apart", "relative to the largest"))
+    gaps = {where: _gap(before[where], after[where]) for where in before if where in after}
+    apart = tuple((w, f"{g:.3g} apart", "relative to the largest") for w, g in gaps.items() if not g <= _DEVICES)
     alone = [(w, "A") for w in before if w not in after] + [(w, "B") for w in after if w not in before]
-    return Comparison("batch", declared, there, said, len(before), tuple(apart), max(largest), tuple(alone))
+    return Comparison("batch", declared, there, said, len(gaps), apart, max(gaps.values(), default=0.0), tuple(alone))
+
+
+def largest_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """By how much the numbers of two observations differ at most, relative to the largest of their array."""
+    before, after = dict(_arrays(one)), dict(_arrays(other))
+    return max((_gap(before[where], after[where]) for where in before if where in after), default=math.inf)
+
+
+def _gap(one: Sequence[float], other: Sequence[float]) -> float:
+    """The largest difference between two arrays, relative to their largest number; infinite where one has none."""
+    if len(one) != len(other):
+        return math.inf
+    size = max((abs(x) for x in (*one, *other) if math.isfinite(x)), default=0.0) or 1.0
+    return max((_apart(a, b) / size for a, b in zip(one, other, strict=True)), default=0.0)
+
+
+def _apart(one: float, other: float) -> float:
+    if math.isfinite(one) and math.isfinite(other):
+        return abs(one - other)
+    return 0.0 if one == other or (math.isnan(one) and math.isnan(other)) else math.inf
 
 
 def _arrays(observation: Mapping[str, Any]) -> Iterator[tuple[str, list[float]]]:
