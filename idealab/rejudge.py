@@ -13,7 +13,7 @@ from idealab.errors import IdealabError, LedgerError
 from idealab.experiment import Experiment, Setting
 from idealab.idea import Idea, Signature
 from idealab.judge.cells import Rules
-from idealab.ledger.compare import close, numbers_of
+from idealab.ledger.compare import numbers_of, same
 from idealab.ledger.difference import differences
 from idealab.ledger.records import DECLARATION, digest
 from idealab.ledger.store import Ledger
@@ -240,6 +240,6 @@ def disagreements(record: Mapping[str, Any], again: Verification) -> list[str]:
         one, other = before.get(key), after.get(key)
         if one is None or other is None:
             lines.append(f"{key}: {'not recorded' if one is None else 'recorded, and not judged again'}")
-        elif words := close(one, other, exact=True):
+        elif words := same(one, other):
             lines.append(f"{key}: {words}")
     return lines

@@ -18,11 +18,8 @@ PIPED_WIDTH = 100
 
 
 _TURNS = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # of direction, and ends of lines
-_PICTURES = (
-    {code: 0x2400 + code for code in range(0x20)}
-    | {0x7F: 0x2421}
-    | dict.fromkeys((*range(0x80, 0xA0), *_TURNS), 0xFFFD)
-)
+_HIDDEN = dict.fromkeys((*range(0x80, 0xA0), *_TURNS), 0xFFFD)
+_PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | _HIDDEN
 
 
 def inert(text: str) -> str:

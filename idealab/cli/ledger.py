@@ -119,7 +119,7 @@ def check(records: Sequence[str], place: str | None, as_json: bool, objects_only
     with watching("check") as progress:
         progress.unit = "records"
         progress.stage("hashing")
-        progress.planned(len(store.find()))
+        progress.planned(store.count())
         health = store.health(step=lambda: progress.step("hashing"))
         judged: list[Rechecked] = []
         if not objects_only:
@@ -219,7 +219,7 @@ def export(records: Sequence[str], to: Path, place: str | None) -> None:
         progress.stage("looking")
         from idealab.ledger.bundle import export as exported
 
-        progress.planned(len(store.find()))
+        progress.planned(store.count())
         count = exported(store, names, to, lambda: progress.step("writing"))
     say(f"{count} records in {to}, {to.stat().st_size / 2**20:.1f} MiB")
 

@@ -26,6 +26,7 @@ class Number(NamedTuple):
 
     predicted: float
     measured: float
+    standard_error: float
     tolerance: float
     deviation: float
     verdict: str
@@ -35,6 +36,9 @@ class Number(NamedTuple):
     def words(self) -> str:
         """In one line."""
         return f"{self.verdict}, {self.deviation:.3g} tolerances off, {self.seeds} seeds"
+
+
+_NUMBERS = ("predicted", "measured", "standard_error", "tolerance", "deviation")
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,10 @@ class Comparison:
     cells
         How many cells both have.
     apart
-        Where these differ by more than a tolerance, or in their verdict: the cell, and what each says of it.
+        Where these do not agree (`close`): the cell, and what each says of it.
     largest
-        The largest difference, in tolerances; of two batches relative to the larger number; NaN without any.
+        The largest difference, in tolerances, between cells that are present in both; of two batches relative to the
+        largest number; NaN without any.
     alone
         Cells that only one of them has, with the letter ``A`` or ``B``.
     """
@@ -134,6 +139,7 @@ def _differ(one: Mapping[str, Any], other: Mapping[str, Any], names: Sequence[st
 def _verifications(declared: tuple[Difference, ...], one: Mapping[str, Any], other: Mapping[str, Any]) -> Comparison:
     before, after = numbers_of(one), numbers_of(other)
     both = [where for where in before if where in after]
+    standing = [(before[w], after[w]) for w in both if before[w].verdict == after[w].verdict == "present"]
     return Comparison(
         "verification",
         declared,
@@ -141,7 +147,7 @@ def _verifications(declared: tuple[Difference, ...], one: Mapping[str, Any], oth
         _differ(one, other, ("verdict", "scope", "evidence_log10", "gates", "cut_short")),
         len(both),
         tuple((w, before[w].words, after[w].words) for w in both if close(before[w], after[w])),
-        max((d for w in both if not math.isnan(d := distance(before[w], after[w]))), default=math.nan),
+        max((d for pair in standing if not math.isnan(d := distance(*pair))), default=math.nan),
         (*((w, "A") for w in before if w not in after), *((w, "B") for w in after if w not in before)),
     )
 
@@ -156,7 +162,10 @@ def numbers_of(result: Mapping[str, Any]) -> dict[str, Number]:
     for signature, before in asked:
         for cell in signature["cells"]:
             parts = (f"{before}{signature['name']} in {signature['experiment']}", cell["condition"], cell["checkpoint"])
-            numbers = {name: float(cell[name]) for name in ("predicted", "measured", "tolerance", "deviation")}
+            numbers = {
+                name: float(cell[name])
+                for name in ("predicted", "measured", "standard_error", "tolerance", "deviation")
+            }
             found[", ".join(filter(None, parts))] = Number(
                 **numbers, verdict=str(cell["verdict"]), seeds=int(cell["seeds"])
             )
@@ -174,22 +183,30 @@ def distance(one: Number, other: Number) -> float:
     return abs(off[0] - off[1]) / one.tolerance if one.tolerance else math.nan
 
 
-def close(one: Number, other: Number, exact: bool = False) -> str:
-    """In words, why two cells are not the same; empty if they are.
+def close(one: Number, other: Number) -> str:
+    """In words, why two cells do not agree; empty if they do.
 
-    They are when the verdict is, and they lie within a tolerance of each other; if ``exact``, as for the same
-    observations, within a hundredth of it or rounding.
+    They do not where one is present and the other absent, or where they lie further apart than the tolerance and than
+    three standard errors. Where the theory is absent in both, by how much is no matter.
     """
-    if one.verdict != other.verdict:
+    if {one.verdict, other.verdict} == {"present", "absent"}:
         return f"{one.verdict} and {other.verdict}"
-    if exact:
-        pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("predicted", "measured", "tolerance")}
-        wrong = [name for name, (a, b) in pairs.items() if not _near(a, b, _SAME * one.tolerance)]
-        if one.seeds != other.seeds:
-            wrong.append("seeds")
-        return "; ".join(f"{name} {getattr(one, name)!r} and {getattr(other, name)!r}" for name in wrong)
-    apart = distance(one, other)
-    return f"{apart:.3g} tolerances apart" if apart > 1 else ""
+    if one.verdict == other.verdict == "absent":
+        return ""
+    apart, chance = distance(one, other), math.hypot(one.standard_error, other.standard_error)
+    by_chance = 3 * chance / one.tolerance if one.tolerance and not math.isnan(chance) else 0.0
+    return f"{apart:.3g} tolerances apart" if apart > max(1.0, by_chance) else ""
+
+
+def same(one: Number, other: Number) -> str:
+    """In words, why two cells are not the same, as they must be that come from the same observations; else empty.
+
+    Numbers may differ by a hundredth of the tolerance, or by rounding.
+    """
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("predicted", "measured", "tolerance")}
+    wrong = [name for name, (a, b) in pairs.items() if not _near(a, b, _SAME * one.tolerance)]
+    wrong += [name for name in ("verdict", "seeds") if getattr(one, name) != getattr(other, name)]
+    return "; ".join(f"{name} {getattr(one, name)!r} and {getattr(other, name)!r}" for name in wrong)
 
 
 def _near(one: float, other: float, room: float) -> bool:

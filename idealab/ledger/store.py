@@ -147,6 +147,10 @@ class Ledger:
             )
         )
 
+    def count(self) -> int:
+        """Return how many records there are, sound or not."""
+        return len(self._objects.names())
+
     def master_seeds(self, declaration: str) -> list[int]:
         """Return the master seeds under which something was observed for a declaration, in order."""
         names = self._find(lambda entry: entry.schema == BATCH and declaration in entry.parents)

@@ -179,7 +179,8 @@ def comparison(found: Comparison, one: str, other: str, width: int) -> Iterator[
     what = "cells" if found.kind == "verification" else "arrays"
     if found.cells:
         within = found.cells - len(found.apart)
-        yield Text(f"{within} of {found.cells} {what} agree; the largest difference is {found.largest:.2g} {unit}")
+        largest = "" if math.isnan(found.largest) else f"; the largest difference is {found.largest:.2g} {unit}"
+        yield Text(f"{within} of {found.cells} {what} agree{largest}" + (", where present" if largest else ""))
     for where, before, after in found.apart[:_SHOWN]:
         yield from paragraph(f"{where}: A {before}; B {after}", width, first="  ", indent="    ", style="red")
     if len(found.apart) > _SHOWN:
