@@ -87,7 +87,7 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS
     chosen = _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick, machine)
-    tasks = _tasks(theory, chosen, signatures)
+    tasks = tasks_of(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
     if not questions:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
@@ -179,7 +179,7 @@ def _like(name: str, known: Mapping[str, Setting], value: Setting) -> Setting:
     return value
 
 
-def _tasks(idea: Idea, experiments: Sequence[Experiment], signatures: Sequence[Signature]) -> list[Task]:
+def tasks_of(idea: Idea, experiments: Sequence[Experiment], signatures: Sequence[Signature]) -> list[Task]:
     """Controls and the most favourable conditions first, so that what decides most is known first."""
     names = {signature.name for signature in signatures}
     measured = {signature.observable for signature in signatures}

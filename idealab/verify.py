@@ -19,7 +19,7 @@ from idealab.ledger.store import Ledger
 from idealab.mutants import Design, designs_of, unkilled
 from idealab.outcome import outcome_of
 from idealab.request import Inquiry, Request, inquire
-from idealab.retries import failed_before, runs_before
+from idealab.retries import REPEATED, failed_before, runs_before
 from idealab.run import Progress, Silence, Task
 from idealab.verification import Verification
 
@@ -166,7 +166,7 @@ def _before(inquiry: Inquiry, master_seed: int) -> list[str]:
         return []
     found = failed_before(inquiry.store, inquiry.theory.name, inquiry.content, master_seed)
     words = (
-        f"the same claim was tried before on other seeds: {'; '.join(found[-3:])}; running again until it passes is no "
+        f"{REPEATED}: {'; '.join(found[-3:])}; running again until it passes is no "
         "verification: narrow the claim, or raise --seeds under the same master seed"
     )
     return [words] if found else []

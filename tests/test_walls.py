@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "declaration": CONTRACT | {"source"},
     "comparison": CONTRACT | {"run"},
     "verification": FOUNDATION | {"report"},
-    "report": CONTRACT | {"plan", "sweep", "ledger", "verification", "finding"},
+    "report": CONTRACT | {"rejudge", "plan", "sweep", "ledger", "verification", "finding"},
     "assessment": CONTRACT | {"run", "comparison"},
     "mutants": CONTRACT | {"run", "comparison", "assessment", "verification"},
     "budget": CONTRACT | {"run", "assessment"},
@@ -75,6 +75,10 @@ MAY_IMPORT = {
     "lock": {"ledger", "errors"},
     "declare": {"request", "run", "ledger", "idea", "experiment"},
     "request": {"registry", "declaration", "lock", "source", "devices", "run", "assessment", "ledger"} | CONTRACT,
+    "rejudge": {"registry", "declaration", "request", "run", "assessment", "mutants", "outcome"}
+    | {"retries", "verification", "ledger"}
+    | CONTRACT,
+    "accumulate": {"rejudge", "run", "assessment", "outcome", "retries", "verification", "ledger"} | CONTRACT,
     "outcome": {"mutants"} | CONTRACT | {"run", "comparison", "assessment", "verification"},
     "verify": MACHINERY,
     "finding": {"experiment", "judge", "verification"},
@@ -82,7 +86,7 @@ MAY_IMPORT = {
     "scope": MACHINERY | {"verify", "finding", "search"},
     "sweep": {"verify", "run", "ledger", "experiment", "errors"},
     "export": {"ledger", "report", "verification", "errors"},
-    "cli": MACHINERY | {"sweep", "verify", "finding", "scope", "export"},
+    "cli": MACHINERY | {"sweep", "verify", "finding", "scope", "rejudge", "accumulate", "export"},
     "claims": {"judge", "errors"},
     "pytest_plugin": {"claims", "cli", "verify", "request", "run", "report", "verification", "errors"},
     "__main__": {"cli"},
