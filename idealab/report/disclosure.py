@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from idealab.experiment import Setting, show_setting
 from idealab.report import number
 from idealab.report.blocks import Block, Entry, Equation, Items, Section, Words, words
 from idealab.report.card import AssumptionCard, Card, ExperimentCard, Known, Place, SignatureCard
 from idealab.report.formula import Formula
 from idealab.symbolic.derivation import Derivation
+
+if TYPE_CHECKING:
+    from idealab.experiment import Setting
 
 _REMOVAL = {"breaks": "must break", "does_not_matter": "must hold"}
 _AGREEMENT = {
@@ -106,8 +109,12 @@ def _knobs(places: Sequence[Place]) -> str:
 def _range(values: Sequence[Setting]) -> str:
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) == len(values):
-        return f"from {show_setting(min(numbers))} to {show_setting(max(numbers))}"
-    return "among " + ", ".join(map(show_setting, dict.fromkeys(values)))
+        return f"from {_shown(min(numbers))} to {_shown(max(numbers))}"
+    return "among " + ", ".join(map(_shown, dict.fromkeys(values)))
+
+
+def _shown(value: Setting) -> str:
+    return number.show(value, 6) if isinstance(value, float) else str(value)
 
 
 def _either(names: Sequence[str]) -> str:
@@ -157,7 +164,7 @@ def _experiment(experiment: ExperimentCard) -> Entry:
     often = f"at most {number.count(experiment.max_seeds, 'seed')}"
     if experiment.refinement is not None:
         name, values = experiment.refinement
-        often = f"refined in {name} = {', '.join(map(show_setting, values))}"
+        often = f"refined in {name} = {', '.join(map(_shown, values))}"
     blocks = [Words((experiment.statement,)), Words(("; ".join(experiment.conditions),), "conditions")]
     blocks += [
         Words((f"{observable} at {argument} = {', '.join(f'{value:.6g}' for value in values)}",), "recorded")

@@ -11,6 +11,7 @@ from idealab.report.inert import inert
 from idealab.report.latex import escape
 
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&!]|^(?=[-+=])|(?<=^\d)[.)]")
+_IN_MATHEMATICS = {"<": r"\lt ", ">": r"\gt ", "\n": " ", "](": "]{}(", "`": r"\char96{}"}
 
 
 def markdown(title: str, blocks: Sequence[Block]) -> str:
@@ -24,8 +25,11 @@ def _quiet(text: str) -> str:
 
 
 def _mathematics(formula: AnyFormula) -> str:
-    """LaTeX without the signs of which a reader without mathematics would make tags."""
-    return formula.latex.replace("<", r"\lt ").replace(">", r"\gt ").replace("\n", " ")
+    """LaTeX without the signs of which a reader that knows no mathematics would make tags, links or code."""
+    latex = formula.latex
+    for sign, instead in _IN_MATHEMATICS.items():
+        latex = latex.replace(sign, instead)
+    return latex
 
 
 def _markdown(blocks: Sequence[Block], level: int) -> Iterator[str]:
