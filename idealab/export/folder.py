@@ -13,6 +13,7 @@ from pathlib import Path
 from idealab.errors import UsageError
 from idealab.export.tables import Table, tables_of
 from idealab.export.writers import write_csv, write_parquet
+from idealab.ledger import bundle
 from idealab.ledger.store import Ledger
 from idealab.report import number
 from idealab.report.blocks import Items, Words
@@ -21,6 +22,7 @@ from idealab.report.markup import markdown
 from idealab.report.recorded import verification
 from idealab.verification import Verification
 
+BUNDLE = "bundle.zip"
 _KEYWORDS = ("idealab", "learning theory", "reproducibility")
 
 
@@ -32,6 +34,7 @@ class Evidence:
     created: str
     found: Verification
     tables: Sequence[Table]
+    ledger: Ledger
     creators: Sequence[str] = ()
     licence: str | None = None
 
@@ -84,7 +87,7 @@ def export(
     document = store.get(name)
     found = verification(name, document)
     tables = tables_of(found, document["parents"], store)
-    evidence = Evidence(name, document["created"], found, tables, tuple(creators), licence)
+    evidence = Evidence(name, document["created"], found, tables, store, tuple(creators), licence)
     if form == "mlflow":
         from idealab.export.mlflow import log
 
@@ -120,8 +123,9 @@ def _parquet(evidence: Evidence, folder: Path) -> None:
 
 
 def _zenodo(evidence: Evidence, folder: Path) -> None:
-    """Lay out a deposit: CSV, a page for people, and ``.zenodo.json``."""
+    """Lay out a deposit: CSV, the bundle, a page for people, and ``.zenodo.json``."""
     write_csv(evidence.tables, folder)
+    bundle.export(evidence.ledger, [evidence.name], folder / BUNDLE)
     (folder / "README.md").write_text(_page(evidence, "csv"), "utf-8")
     stated = {
         "title": evidence.title,
@@ -137,8 +141,9 @@ def _zenodo(evidence: Evidence, folder: Path) -> None:
 
 
 def _huggingface(evidence: Evidence, folder: Path) -> None:
-    """Lay out a data set: Parquet, and a card whose front matter tells the viewer which file is which table."""
+    """Lay out a data set: Parquet, the bundle, and a card whose front matter tells the viewer which table is where."""
     write_parquet(evidence.tables, folder)
+    bundle.export(evidence.ledger, [evidence.name], folder / BUNDLE)
     lines = ["---", f"pretty_name: {_yaml(evidence.title)}"]
     lines += [f"license: {_yaml(evidence.licence)}"] if evidence.licence else []
     lines += ["tags:", *(f"- {_yaml(word)}" for word in _KEYWORDS), "configs:"]
@@ -177,9 +182,15 @@ def _page(evidence: Evidence, ending: str) -> str:
     """Write the page for people, as Markdown in which nothing of the record is markup."""
     by = [f"By {'; '.join(evidence.creators)}."] if evidence.creators else []
     rows = tuple(f"{table.name}.{ending}: {number.count(len(table.rows), 'row')}" for table in evidence.tables)
+    files = Items((*rows, f"{BUNDLE}: the record and all that it rests on, to be checked"))
+    how = (
+        f"To check it: pip install idealab; idealab ledger import {BUNDLE} --ledger evidence; "
+        "idealab ledger check --ledger evidence."
+    )
     note = "In CSV, text that a spreadsheet would take for a formula has an apostrophe in front."
-    lines = [*_summary(evidence), *by, *([note] if ending == "csv" else [])]
-    return markdown(evidence.title, [*(Words((line,)) for line in lines), Items(rows)]) + "\n"
+    before, after = [*_summary(evidence), *by], [how, *([note] if ending == "csv" else [])]
+    blocks = [*(Words((line,)) for line in before), files, *(Words((line,)) for line in after)]
+    return markdown(evidence.title, blocks) + "\n"
 
 
 def one_line(text: object) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from idealab.errors import UsageError
-from idealab.export.folder import Evidence, one_line
+from idealab.export.folder import BUNDLE, Evidence, one_line
 from idealab.export.writers import library, write_csv
+from idealab.ledger import bundle
 from idealab.verification import Verification
 
 _LONGEST = 500
@@ -42,6 +43,7 @@ def log(evidence: Evidence, to: str) -> str:
                 client.log_metric(run, key, value)
             with tempfile.TemporaryDirectory() as folder:
                 write_csv(evidence.tables, Path(folder))
+                bundle.export(evidence.ledger, [evidence.name], Path(folder) / BUNDLE)
                 client.log_artifacts(run, folder)
             client.set_terminated(run)
         except (mlflow.exceptions.MlflowException, OSError) as error:

@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 from idealab.errors import LedgerError, UsageError
 from idealab.export import folder
 from idealab.export.folder import FORMATS, export
+from idealab.ledger import Ledger, bundle
 
 NEEDS = {"parquet": "pyarrow", "huggingface": "pyarrow", "mlflow": "mlflow"}
 FILES = {"signatures", "cells", "controls", "mutants", "observations"}
@@ -27,10 +28,20 @@ def exported(kept, form: str, to: Path, **options) -> Path:
 def test_no_name_of_a_record_becomes_the_name_of_a_file(kept, tmp_path: Path, form: str) -> None:
     to = exported(kept, form, tmp_path / "a" / "b")
     ending = "csv" if form in ("csv", "zenodo") else "parquet"
-    extra = {"zenodo": {"README.md", ".zenodo.json"}, "huggingface": {"README.md"}}.get(form, set())
+    added = {"README.md", "bundle.zip"}
+    extra = {"zenodo": {*added, ".zenodo.json"}, "huggingface": added}.get(form, set())
     assert {path.name for path in to.rglob("*")} == {f"{name}.{ending}" for name in FILES} | extra
     assert {path.name for path in tmp_path.iterdir()} == {"a", "ledger"}
     assert [path.name for path in to.parent.iterdir()] == ["b"], "nothing is left over"
+
+
+def test_the_bundle_brings_the_record_into_another_ledger(kept, tmp_path: Path) -> None:
+    to = exported(kept, "zenodo", tmp_path / "deposit")
+    elsewhere = Ledger(tmp_path / "elsewhere")
+    assert bundle.import_bundle(elsewhere, to / "bundle.zip").new == 3
+    assert elsewhere.get(kept.verification) == kept.ledger.get(kept.verification)
+    page = (to / "README.md").read_text(encoding="utf-8")
+    assert "idealab ledger import bundle.zip --ledger evidence" in page
 
 
 class Tags(HTMLParser):

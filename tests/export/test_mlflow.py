@@ -32,7 +32,8 @@ def test_a_run_holds_what_was_found(kept, tmp_path: Path, client) -> None:
     assert [value for name, value in run.data.metrics.items() if name.endswith("/furthest_off")] == [11.0]
     assert run.data.params["cores"] == "2"
     files = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-    assert files == {f"{name}.csv" for name in ("signatures", "cells", "controls", "mutants", "observations")}
+    tables = {f"{name}.csv" for name in ("signatures", "cells", "controls", "mutants", "observations")}
+    assert files == tables | {"bundle.zip"}
     assert {path.name for path in tmp_path.iterdir()} == {"ledger", "runs"}
 
 
