@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import serialize_executable
+from jax.typing import ArrayLike
 
 from idealab.devices import Device, Machine
 from idealab.errors import DeclarationError
@@ -161,9 +162,8 @@ def _compiled(experiment: Experiment, seeds: int, machine: Machine, arguments: t
     over_seeds = jax.lax.map if machine.on_cpu else lambda function, keys: jax.vmap(function)(keys)
 
     def simulate(master_seed: jax.Array, stream: jax.Array, first: jax.Array, condition: Condition) -> Observation:
-        key = jax.random.fold_in(jax.random.key(master_seed), stream)
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, first + i))(jnp.arange(seeds))
-        return over_seeds(lambda key: _checked(observe(key, condition), experiment), keys)
+        keys = jax.vmap(lambda i: seed_key(master_seed, stream, first + i))(jnp.arange(seeds))
+        return over_seeds(lambda key: checked(observe(key, condition), experiment), keys)
 
     # Blocks run on threads of our own. XLA's pool is left out: two programs that wait for it at once can lock up.
     return (
@@ -171,7 +171,13 @@ def _compiled(experiment: Experiment, seeds: int, machine: Machine, arguments: t
     )
 
 
-def _checked(observation: Any, experiment: Experiment) -> Observation:
+def seed_key(master_seed: ArrayLike, stream: ArrayLike, seed: ArrayLike) -> jax.Array:
+    """The key of a seed of an experiment, wherever it is simulated."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(master_seed), stream), seed)
+
+
+def checked(observation: Any, experiment: Experiment) -> Observation:
+    """What ``observe`` returned, if it is an `Observation`; raises `DeclarationError` if it is not."""
     if not isinstance(observation, Observation):
         raise DeclarationError(
             f"experiment {experiment.name!r}: observe must return an Observation, got {type(observation).__name__}"

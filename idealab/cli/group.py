@@ -23,6 +23,7 @@ COMMANDS = (
     "verify",
     "sweep",
     "mutate",
+    "report",
     "ledger",
     "export",
     "new",

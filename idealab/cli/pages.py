@@ -7,23 +7,23 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from idealab.cli.progress import Watcher
-from idealab.errors import IdealabError, LedgerError, UnknownNameError, UsageError
+from idealab.cli.report import installed, read
+from idealab.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
-    from idealab.idea import Idea
     from idealab.ledger.store import Ledger
     from idealab.report.canvas import Drawing
-    from idealab.report.index import Entry
+    from idealab.report.paper import Source
     from idealab.verification import Verification
 
 INDEX = "index.html"
 
 
-def write_page(ledger: Ledger, record: str, folder: Path, progress: Watcher) -> Path:
-    """Write the page of one verification into a folder, and return its file.
+def write_page(ledger: Ledger, record: str, folder: Path, progress: Watcher) -> tuple[Path, Verification]:
+    """Write the page of one verification into a folder; return its file, and what it shows.
 
     Raises
     ------
@@ -32,83 +32,66 @@ def write_page(ledger: Ledger, record: str, folder: Path, progress: Watcher) -> 
     UsageError
         If the file cannot be written.
     """
-    from idealab.report.recorded import verification
+    progress.stage("reading")
+    source = read(ledger, record)
+    for warning in ledger.warnings:
+        progress.warn(warning)
+    file = folder / _file(source.result)
+    _written(file, _page(source, progress))
+    return file, source.result
 
-    document = ledger.get(record)
-    return _write_page(ledger, verification(record, document), document["created"], folder, progress)
 
-
-def write_index(ledger: Ledger, folder: Path, progress: Watcher) -> Path:
-    """Write a page for the latest verification of every idea and the index of all, and return the index.
+def write_index(ledger: Ledger, folder: Path, progress: Watcher) -> tuple[Path, int]:
+    """Write the index of all ideas and a page for the latest verification of each; return the index, and how many.
 
     An idea whose record cannot be shown stands in the index without a page, and a warning says why.
 
     Raises
     ------
     UsageError
-        If a file cannot be written.
+        If the folder cannot be written, or holds a file of the same name that is not ours.
     """
     from idealab.registry import ideas
-    from idealab.report.index import Entry, index
+    from idealab.report import folder as folders
+    from idealab.report.index import Entry, entry, index
 
     newest = ledger.newest()
     for warning in ledger.warnings:
         progress.warn(warning)
     progress.unit = "ideas"
     progress.planned(len(newest))
-    entries: dict[str, Entry] = {name: Entry(name, summary.statement) for name, summary in ideas().items()}
+    files: dict[str, bytes] = {}
+    entries = {name: Entry(name, summary.statement) for name, summary in ideas().items()}
     for name, (record, document) in newest.items():
-        statement = entries[name].statement if name in entries else ""
-        entries[name] = _entry(ledger, record, document, folder, progress, Entry(name, statement))
+        try:
+            source = read(ledger, record)
+            file = _file(source.result)
+            files[file] = _page(source, progress).encode()
+            entries[name] = entry(source.result, document["created"], file)
+        except LedgerError as error:
+            progress.warn(str(error))
+            said = entries[name].statement if name in entries else ""
+            entries[name] = Entry(name, said, remarks=(f"its record {record[:8]} cannot be shown",))
         progress.step(name)
-    return _written(folder / INDEX, index([entries[name] for name in sorted(entries)]))
+    files[INDEX] = index([entries[name] for name in sorted(entries)]).encode()
+    folders.write(folder, files)
+    return folder / INDEX, len(files) - 1
 
 
-def _entry(
-    ledger: Ledger, record: str, document: dict[str, Any], folder: Path, progress: Watcher, without: Entry
-) -> Entry:
-    from dataclasses import replace
-
-    from idealab.report.index import entry
-    from idealab.report.recorded import verification
-
-    try:
-        result = verification(record, document)
-        page = _write_page(ledger, result, document["created"], folder, progress)
-    except LedgerError as error:
-        progress.warn(str(error))
-        return replace(without, remarks=(f"its record {record[:8]} cannot be shown",))
-    return entry(result, document["created"], page.name)
-
-
-def _write_page(ledger: Ledger, result: Verification, created: str, folder: Path, progress: Watcher) -> Path:
+def _page(source: Source, progress: Watcher) -> str:
     from idealab.report.page import page
 
+    result = source.result
     progress.stage(f"{result.idea}: deriving")
-    declared = ledger.get(result.declaration)
-    idea = _installed(result.idea, progress)
+    idea = installed(result.idea, progress)
     progress.stage(f"{result.idea}: drawing")
-    written = page(result, created, declared.get("content", {}), idea, _drawings(result, progress))
-    return _written(folder / _file(result), written)
+    return page(result, source.created, source.declared, idea, _drawings(result, progress))
 
 
 def _file(result: Verification) -> str:
     """A name for a file in which nothing of the idea's name leads elsewhere."""
-    words = re.sub(r"[^a-z0-9_]+", "-", result.idea.lower(), flags=re.ASCII).strip("-")[:40]
+    words = re.sub(r"[^a-z0-9_]+", "-", result.idea.lower(), flags=re.ASCII).strip("-_")[:40]
     return f"{words or 'idea'}-{(result.record or result.declaration)[:8]}.html"
-
-
-def _installed(name: str, progress: Watcher) -> Idea | None:
-    """The idea as it is installed here; one that is not, or cannot be loaded, is quoted from the record."""
-    from idealab.registry import load
-
-    try:
-        return load(name)
-    except UnknownNameError:
-        return None
-    except IdealabError as error:
-        progress.warn(f"{error}; its formulas are quoted from the record")
-        return None
 
 
 def _drawings(result: Verification, progress: Watcher) -> Sequence[Drawing]:
@@ -121,7 +104,7 @@ def _drawings(result: Verification, progress: Watcher) -> Sequence[Drawing]:
         return ()
 
 
-def _written(file: Path, text: str) -> Path:
+def _written(file: Path, text: str) -> None:
     """Write a file as a whole or not at all."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -134,4 +117,3 @@ def _written(file: Path, text: str) -> Path:
         raise UsageError(
             f"{file} cannot be written: {error.strerror or error}; choose another folder with --to"
         ) from error
-    return file

@@ -35,7 +35,7 @@ def approach(result: Verification) -> Drawing | None:
     if not shown:
         return None
     rows, across = -(-len(shown) // _ACROSS), min(_ACROSS, len(shown))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.5 * rows + 0.1)
+    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.12 * rows + 0.1)
     panels: list[Any] = [*figure.subplots(rows, across, squeeze=False).flat]
     for signature, panel in zip(shown, panels, strict=False):
         (_law if signature in laws else _limit)(panel, signature)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from idealab.verification import CellResult, Verification
 
 _BADNESS = {"absent": 2, "undecided": 1, "present": 0}
-_ROW = 0.135
+_ROW = 0.125
 """Inches that a row of names takes."""
 
 _ACROSS = 4
@@ -66,7 +66,7 @@ def agreement(result: Verification) -> Drawing | None:
     if not names:
         return None
     rows, across = -(-len(names) // _ACROSS), min(_ACROSS, len(names))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.55 * rows + 0.3)
+    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.12 * rows + 0.3)
     panels = figure.subplots(rows, across, squeeze=False).flat
     experiments = list(dict.fromkeys(s.experiment for s in result.signatures))
     handles: dict[str, Any] = {}

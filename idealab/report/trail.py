@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from idealab.report.blocks import Block, Entry, Equation, Words
 from idealab.report.formula import Formula, equation, latex as formula_latex
-from idealab.report.latex import escape
+from idealab.report.latex import plain, prose
 from idealab.report.table import paragraph
 
 if TYPE_CHECKING:
     from idealab.symbolic.derivation import Derivation, Step
+
+_PLAIN = ("computed by Sympy", "residual reduces to 0")
+"""What *derived* and *checked* mean, if nothing else is said."""
 
 SCHEMA = "idealab/derivation/1"
 
@@ -35,27 +38,51 @@ def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
 def blocks(derivation: Derivation) -> tuple[Block, ...]:
     """Lay out a derivation, an entry for each step, to be written in any format."""
     steps = (
-        Entry(step.name, (_known(step),), (Words((step.words,)), Equation(Formula(step.equation))))
+        Entry(step.name, (_basis(step),), (Words((step.words,)), Equation(Formula(step.equation))))
         for step in derivation.steps
     )
     return Words((f"{derivation.statement} ({derivation.known})",)), *steps
 
 
-def latex(derivations: Sequence[Derivation]) -> str:
-    """Write derivations as a LaTeX fragment: numbered equations, each with a label and how it is known (amsmath)."""
+def latex(derivations: Sequence[Derivation], fit: str = "") -> str:
+    """Write derivations as a LaTeX fragment: numbered equations, each with a label and how it is known (amsmath).
+
+    A step that an earlier derivation has as well is not written again.
+
+    Parameters
+    ----------
+    fit
+        A command with one argument that each formula is given to, such as one that makes it fit into a column.
+    """
     lines: list[str] = []
+    labels: dict[tuple[str, str], str] = {}
     for derivation in derivations:
-        lines.append(rf"\paragraph{{{escape(derivation.name)}}} {escape(derivation.statement)}")
+        lines.append(rf"\paragraph{{{plain(derivation.name)}}} {prose(derivation.statement)}.")
+        here: dict[str, str] = {}
         for step in derivation.steps:
+            formula = formula_latex(step.equation)
+            label = labels.setdefault((step.name, formula), f"eq:{derivation.name}:{step.name}")
+            here[step.name] = label
+            if label != f"eq:{derivation.name}:{step.name}":
+                continue
             lines += [
-                rf"{escape(step.words)} ({escape(_how(step))}):",
+                rf"{prose(step.words)} ({_known(step, here)}):",
                 r"\begin{equation}",
-                rf"\label{{eq:{derivation.name}:{step.name}}}",
-                formula_latex(step.equation),
+                rf"\label{{{label}}}",
+                f"{fit}{{{formula}}}" if fit else formula,
                 r"\end{equation}",
             ]
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def _known(step: Step, labels: Mapping[str, str]) -> str:
+    """How a step is known, for a reader who knows what *derived* and *checked* mean."""
+    if step.kind == "given":
+        return "given"
+    uses = ", ".join(rf"\eqref{{{labels[used]}}}" for used in step.uses)
+    how = "" if step.how in _PLAIN else f"; {prose(step.how)}"
+    return step.kind + (f" from {uses}" if uses else "") + how
 
 
 def as_dict(idea: str, derivations: Sequence[Derivation]) -> dict[str, Any]:
@@ -90,10 +117,10 @@ def _step(derivation: Derivation, step: Step) -> dict[str, Any]:
 
 
 def _how(step: Step) -> str:
-    return f"{step.name}: {_known(step)}"
+    return f"{step.name}: {_basis(step)}"
 
 
-def _known(step: Step) -> str:
+def _basis(step: Step) -> str:
     if step.kind == "given":
         return "given"
     uses = f", from {', '.join(step.uses)}" if step.uses else ""
