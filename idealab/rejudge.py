@@ -82,6 +82,8 @@ def recheck(ledger: Ledger, records: Iterable[str], step: Callable[[str], None] 
         record = ledger.get(sha)
         step(record["idea"])
         try:
+            if not record["parents"]:
+                raise NotJudged("it names no declaration")
             declaration = record["parents"][0]
             if declaration not in cases:
                 cases[declaration] = _case_or_reason(ledger, declaration)
