@@ -123,7 +123,7 @@ def read(ledger: Ledger, sha: str) -> Source:
     declaration = document["parents"][0] if document["parents"] else ""
     if result.declaration != declaration:
         raise LedgerError(f"record {sha[:8]} names one declaration and rests on another; it is not whole")
-    content = ledger.get(declaration).get("content")
+    content: Any = ledger.get(declaration).get("content")
     if not isinstance(content, dict):
         raise LedgerError(f"record {declaration[:8]}, on which {sha[:8]} rests, is no declaration")
     return paper.Source(result, cast("dict[str, Any]", content), document["created"])

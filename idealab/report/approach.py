@@ -13,7 +13,7 @@ from idealab.report.canvas import FAINT, INK, SERIES, TWO_COLUMNS, Drawing, labe
 if TYPE_CHECKING:
     from idealab.verification import CellResult, CurveResult, SignatureResult, Verification
 
-_ACROSS, _MOST = 4, 8
+_MOST = 6
 _PLACE = re.compile(
     r"(\w+) ?= ?(?:e\^\(10\^(?P<tower>\d+)\)|e\^(?P<natural>[\d.e+]+)|(?P<plain>[-+]?[\d.]+(?:e[-+]?\d+)?))"
 )
@@ -31,22 +31,22 @@ def approach(result: Verification) -> Drawing | None:
     """Draw what is left to the prediction along time or along a knob, against the tolerance or the predicted slope."""
     laws = [s for s in result.signatures if s.criterion in _POWER_LAWS and any(map(_drawable, s.curves))]
     limits = [s for s in result.signatures if s not in laws and _along(s)]
-    shown = [*laws, *limits][:_MOST]
+    # One of each name before a second: the same claim elsewhere says less than another claim.
+    names = [signature.name for signature in (*laws, *limits)]
+    order = sorted(range(len(names)), key=lambda i: names[:i].count(names[i]))
+    shown = [[*laws, *limits][i] for i in order[:_MOST]]
     if not shown:
         return None
-    rows, across = -(-len(shown) // _ACROSS), min(_ACROSS, len(shown))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.12 * rows + 0.1)
-    panels: list[Any] = [*figure.subplots(rows, across, squeeze=False).flat]
-    for signature, panel in zip(shown, panels, strict=False):
+    figure = canvas.blank(TWO_COLUMNS * min(1.0, len(shown) / 4), 1.3)
+    panels: list[Any] = [*figure.subplots(1, len(shown), squeeze=False).flat]
+    for signature, panel in zip(shown, panels, strict=True):
         (_law if signature in laws else _limit)(panel, signature)
-        panel.set_title(f"{label(signature.name, 22)}, {label(signature.experiment, 14)}")
-    for panel in panels[len(shown) :]:
-        panel.remove()
+        panel.set_title(f"{label(signature.name, 20)}\n{label(signature.experiment, 20)}", linespacing=0.95)
     figure.supylabel("distance", fontsize=7)
     caption = (
         "How the limit is approached. Markers: the distance of the mean over seeds from the prediction, a series for "
         "each condition. Dashed: the declared tolerance, where a value was predicted; solid: the predicted power law "
-        "through the middle point, where a rate was."
+        "through the middle, where a rate was."
     )
     return Drawing("approach", 2, caption, figure)
 

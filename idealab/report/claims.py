@@ -86,11 +86,11 @@ def _tolerance(criterion: Mapping[str, Any], local: Signature | None) -> str:
         formulas = dict(zip(local.criterion.formulas, local.tolerance, strict=True))
         shown = {name: _installed(part) for name, part in formulas.items() if part.expression != 0}
     else:
-        texts = {name: part["text"] for name, part in criterion.items() if isinstance(part, dict)}
-        shown = {name: code(str(text)) for name, text in texts.items() if text != "0"}
+        parts = {name: cast("dict[str, Any]", part) for name, part in criterion.items() if isinstance(part, dict)}
+        shown = {name: code(str(part["text"])) for name, part in parts.items() if part["text"] != "0"}
     words = {"rtol": "relative", "atol": "absolute"}
-    parts = [f"{value} {words[name]}" if name in words else f"{plain(name)} {value}" for name, value in shown.items()]
-    return " and ".join(parts)
+    said = [f"{value} {words[name]}" if name in words else f"{plain(name)} {value}" for name, value in shown.items()]
+    return " and ".join(said)
 
 
 def _installed(formula: Prediction) -> str:

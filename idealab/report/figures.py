@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from idealab.verification import CellResult, Verification
 
 _BADNESS = {"absent": 2, "undecided": 1, "present": 0}
-_ROW = 0.125
-"""Inches that a row of names takes."""
+_ROW, _TIGHT, _MANY = 0.125, 0.105, 16
+"""Inches that a row of names takes, and that it takes where there are many."""
 
 _ACROSS = 4
 """Panels beside each other in two columns."""
@@ -66,7 +66,7 @@ def agreement(result: Verification) -> Drawing | None:
     if not names:
         return None
     rows, across = -(-len(names) // _ACROSS), min(_ACROSS, len(names))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.12 * rows + 0.3)
+    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 0.98 * rows + 0.3)
     panels = figure.subplots(rows, across, squeeze=False).flat
     experiments = list(dict.fromkeys(s.experiment for s in result.signatures))
     handles: dict[str, Any] = {}
@@ -81,11 +81,11 @@ def agreement(result: Verification) -> Drawing | None:
         panel.remove()
     figure.supxlabel("predicted", fontsize=7)
     figure.supylabel("measured", fontsize=7)
-    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=min(len(handles), 6))
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=min(len(handles), 8))
     caption = (
-        "Measured against predicted, for every cell of every signature. The line is the theory, without a fitted "
-        "parameter; grey bars are the declared tolerances, small dots the seeds, larger markers their means. A seed "
-        "stands at its cell's prediction plus its own deviation."
+        "Measured against predicted, cell by cell. The line is the theory, without a fitted parameter; grey bars are "
+        "the declared tolerances, dots the seeds (each at its cell's prediction plus its own deviation), larger "
+        "markers their means."
     )
     return Drawing("agreement", 2, caption, figure)
 
@@ -171,8 +171,8 @@ def controls(result: Verification) -> Drawing | None:
     _legend(strips.figure, marks)
     caption = (
         "Each assumption taken away in turn: how far the signatures then are from the prediction, in tolerances; the "
-        "marker is the cell that is furthest off, ticks are the others. What must break must leave the shaded region. "
-        "Open diamonds: the same runs against the theory of the broken case, where there is one."
+        "marker is the cell that is furthest off, ticks are the others. Open diamonds: the same runs against the "
+        "theory of the broken case."
     )
     return Drawing("controls", 1, caption, strips.figure)
 
@@ -202,8 +202,8 @@ def mutants(result: Verification) -> Drawing | None:
     _legend(strips.figure, dict.fromkeys(_MUTANTS[s] for s in _MUTANTS if any(m.status == s for m in found)))
     caption = (
         "Would a wrong formula have been noticed? Each mark is the prediction with one change (a factor, a sign, an "
-        "exponent, a symbol), held against the same observations, at its distance from the theory where that is "
-        "largest. Ticks were refuted; diamonds lie within the tolerance, where nothing could tell them apart."
+        "exponent, a symbol) at its largest distance from the theory. Ticks were refuted by the same observations; "
+        "diamonds lie within the tolerance."
     )
     return Drawing("mutants", 1, caption, strips.figure)
 
@@ -284,7 +284,8 @@ def _legend(figure: Any, marks: Iterable[tuple[str, str, str]]) -> None:
     ]
     figure.legend(handles=handles, loc="lower center", ncols=3, borderpad=0.2, borderaxespad=0.2)
     (panel,) = figure.axes
-    canvas.fit(figure, panel, _ROW * len(panel.get_yticks()))
+    rows = len(panel.get_yticks())
+    canvas.fit(figure, panel, (_ROW if rows <= _MANY else _TIGHT) * rows)
 
 
 def _filled(marker: str) -> dict[str, Any]:

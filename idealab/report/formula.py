@@ -90,6 +90,10 @@ class Quoted:
 AnyFormula = Formula | Quoted
 
 
+_LONG = 220
+"""Characters of LaTeX from which on a sum is several lines."""
+
+
 class _Printer(PrettyPrinter):
     """Sympy's printer, and the arguments of Min and Max in two dimensions too: Sympy leaves their names as typed."""
 
@@ -118,7 +122,17 @@ def latex(formula: sympy.Basic, inline: bool = False) -> str:
     The names in it command nothing but letters and accents.
     """
     printer: Any = _LatexPrinter({"fold_short_frac": inline})
-    return str(printer.doprint(formula))
+    drawn = str(printer.doprint(formula))
+    sides: Any = formula.args
+    if inline or len(drawn) < _LONG or not (isinstance(formula, sympy.Equality) and isinstance(sides[1], sympy.Add)):
+        return drawn
+    terms = [str(printer.doprint(term)) for term in printer._as_ordered_terms(sides[1])]
+    if min(map(len, terms)) < _LONG / 4:
+        return drawn
+    # A sum of long terms is set with a line for each, as a person would.
+    signed = [term if term.startswith("-") or i == 0 else f"+ {term}" for i, term in enumerate(terms)]
+    lines = [rf"{printer.doprint(sides[0])} ={{}} & {signed[0]}", *(rf"& {term}" for term in signed[1:])]
+    return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
 
 
 _COMMAND = re.compile(r"\\([a-zA-Z]+|.?)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from idealab.report.inert import inert
@@ -33,14 +34,14 @@ _SPECIAL = {
     "≈": r"$\approx$",
 }
 _UPPER = {"GAMMA", "DELTA", "THETA", "LAMDA", "XI", "PI", "SIGMA", "UPSILON", "PHI", "PSI", "OMEGA"}
-_GREEK = (
+GREEK = (
     *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu"),
     *("xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
     *(name.capitalize() for name in ("gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "phi", "psi", "omega")),
 )
 _EXPONENT = r"\^(?:-?[A-Za-z0-9]+|\((?:[A-Za-z0-9 +*/.-]|\([A-Za-z0-9 +*/.-]+\))+\))"
 _SYMBOL = re.compile(
-    rf"(?<![A-Za-z0-9_.\\'’])(?P<base>{'|'.join(_GREEK)}|[b-zB-HJ-Z])(?P<below>_[A-Za-z0-9]+)?"
+    rf"(?<![A-Za-z0-9_.\\'’])(?P<base>{'|'.join(GREEK)}|[b-zB-HJ-Z])(?P<below>_[A-Za-z0-9]+)?"
     rf"(?P<above>{_EXPONENT})?(?![A-Za-z0-9_'’^])"
 )
 _POWER = re.compile(r"(?<![\w.^])(?P<digits>\d+(?:\.\d+)?)e(?P<power>[+-]?\d+)(?![\w.])")
@@ -75,14 +76,26 @@ def prose(text: str) -> str:
     A symbol is a single letter other than a and I, or the name of a Greek one, with what stands below and above it. A
     minus and a dot between spaces are signs, and what stands between backticks is a name.
     """
-    written, end = list[str](), 0
+    return "".join(_kept(piece) if isinstance(piece, str) else _mathematics(piece) for piece in pieces(text))
+
+
+def pieces(text: str) -> Iterator[str | Mapping[str, str]]:
+    """Split a theorist's sentence into words, and its symbols, powers, signs and names, each by the parts that it has.
+
+    The parts are base, below and above of a symbol (the latter two with the sign before them), digits and power of
+    a number, raised, sign or minus, and name.
+    """
+    end = 0
     kinds = (_NAMED, _SYMBOL, _POWER, _RAISED, _SIGN)
     tokens = sorted((token for kind in kinds for token in kind.finditer(text)), key=lambda token: token.start())
     for token in tokens:
         if token.start() >= end:
-            written += [_kept(text[end : token.start()]), _mathematics(token)]
+            if text[end : token.start()]:
+                yield text[end : token.start()]
+            yield {part: found for part, found in token.groupdict().items() if found}
             end = token.end()
-    return "".join([*written, _kept(text[end:])])
+    if text[end:]:
+        yield text[end:]
 
 
 def code(text: str) -> str:
@@ -125,19 +138,18 @@ def _printed(character: str) -> str:
     return known if known != character or _TEXT.fullmatch(character) else rf"\texttt{{[U+{ord(character):04X}]}}"
 
 
-def _mathematics(token: re.Match[str]) -> str:
-    parts = token.groupdict()
+def _mathematics(parts: Mapping[str, str]) -> str:
     if "name" in parts:
         return rf"\emph{{{plain(parts['name'])}}}"
-    if "sign" in parts:
-        return r"$\cdot$" if parts["sign"] == "." else "$-$"
+    if "sign" in parts or "minus" in parts:
+        return r"$\cdot$" if parts.get("sign") == "." else "$-$"
     if "raised" in parts:
-        return f"$^{{{_inside(parts['raised'])}}}$"
+        return f"$^{{{inside(parts['raised'])}}}$"
     if "digits" in parts:
         power = f"10^{{{int(parts['power'])}}}"
         return f"${power}$" if parts["digits"] == "1" else rf"${parts['digits']}\cdot {power}$"
-    base = f"\\{parts['base']}" if parts["base"] in _GREEK else parts["base"]
-    below, above = (parts["below"] or "")[1:], _inside(parts["above"] or "")
+    base = f"\\{parts['base']}" if parts["base"] in GREEK else parts["base"]
+    below, above = parts.get("below", "")[1:], inside(parts.get("above", ""))
     if below in ("hat", "bar", "tilde"):
         base, below = f"\\{below}{{{base}}}", ""
     elif below:
@@ -145,7 +157,7 @@ def _mathematics(token: re.Match[str]) -> str:
     return f"${base}{below}" + (f"^{{{above}}}$" if above else "$")
 
 
-def _inside(exponent: str) -> str:
+def inside(exponent: str) -> str:
     """An exponent without its sign of raising, and without brackets around all of it."""
     return exponent[2:-1] if exponent.startswith("^(") else exponent[1:]
 

@@ -42,12 +42,21 @@ _PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
 \renewcommand{\section}{\@startsection{section}{1}{0pt}{-6pt plus -1pt}{1pt}{\normalfont\large\bfseries\raggedright}}
 \renewcommand{\paragraph}{\@startsection{paragraph}{4}{0pt}{4pt plus 1pt}{-0.5em}{\normalfont\small\bfseries}}
 \makeatother
+\let\idealabreferences\thebibliography
+\renewcommand{\thebibliography}[1]{\idealabreferences{#1}\setlength{\itemsep}{0pt}\setlength{\parsep}{0pt}}
 % A formula or a table that is wider than its column is drawn smaller.
 \newsavebox{\idealabbox}
 \newcommand{\idealabtable}[1]{\sbox{\idealabbox}{#1}%
   \ifdim\wd\idealabbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\idealabbox}}\else\usebox{\idealabbox}\fi}
 \newcommand{\idealabfit}[1]{\sbox{\idealabbox}{$\displaystyle #1$}%
   \ifdim\wd\idealabbox>0.9\linewidth\resizebox{0.9\linewidth}{!}{\usebox{\idealabbox}}\else\usebox{\idealabbox}\fi}
+% A step of the derivation: label, words, formula; on one line where there is room.
+\newsavebox{\idealabwords}
+\newcommand{\idealabstep}[3]{\sbox{\idealabwords}{#2}\sbox{\idealabbox}{$\displaystyle #3$}%
+  \ifdim\dimexpr\wd\idealabwords+\wd\idealabbox\relax<0.85\linewidth
+    \par\noindent\refstepcounter{equation}\label{#1}%
+    \usebox{\idealabwords}\hfill\usebox{\idealabbox}\hfill(\theequation)\par
+  \else#2\begin{equation}\label{#1}\idealabfit{#3}\end{equation}\fi}
 \input{numbers}
 """
 
@@ -134,8 +143,8 @@ def _texts(source: Source) -> dict[str, str]:
     }
     if source.result.controls:
         words = (
-            "Each assumption taken away in turn, at the cell that says most; where a theory of the broken case is "
-            "derived, what it predicts."
+            "Each assumption taken away in turn, at the cell that says most, and what the theory of the broken case "
+            "predicts."
         )
         texts["table-controls.tex"] = _tables(tables.controls(source.result), "controls", words)
     if source.result.mutants is not None and source.result.mutants.mutants:
@@ -146,15 +155,15 @@ def _texts(source: Source) -> dict[str, str]:
         texts["table-mutants.tex"] = _tables(tables.mutants(source.result), "mutants", words, star="")
     if source.idea is not None:
         derivations = [*source.idea.derivations.values()]
-        texts["derivation.tex"] = trail.latex(derivations, fit=r"\idealabfit") + "\n"
+        texts["derivation.tex"] = trail.latex(derivations, command=r"\idealabstep") + "\n"
     return texts
 
 
 def _signatures_caption(source: Source) -> str:
     secondary = not all(signature.primary for signature in source.result.signatures)
     return (
-        "Every signature in every experiment, by the cell that is furthest from present; measured is the mean over "
-        "seeds with its standard error." + (" $^*$ secondary: the verdict does not rest on it." if secondary else "")
+        "Every signature in every experiment, by the cell that is furthest from present; means with standard errors."
+        + (" $^*$ secondary: the verdict does not rest on it." if secondary else "")
     )
 
 
@@ -286,13 +295,9 @@ def _noticed(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
             rf"Each prediction was changed in the ways in which theorists err, and every one of \{idea}Mutants{{}} "
             rf"wrong formulas was held against the same observations: \{idea}MutantsKilled{{}} were refuted, "
             rf"\{idea}MutantsSurvived{{}} were not, \{idea}MutantsUnresolvable{{}} lie within the tolerance "
-            r"(Table~\ref{tab:mutants}"
-            + _see(figure, "mutants")
-            + "). "
-            + (f"Not told apart: {'. '.join(alive)}." if alive else "")
+            r"(Figure~\ref{fig:mutants}). " + (f"Not told apart: {'. '.join(alive)}." if alive else "")
         )
-        yield figure.get("mutants", "")
-        yield r"\input{table-mutants}"
+        yield figure["mutants"]
 
 
 def _derived(source: Source) -> Iterator[str]:

@@ -44,15 +44,15 @@ def blocks(derivation: Derivation) -> tuple[Block, ...]:
     return Words((f"{derivation.statement} ({derivation.known})",)), *steps
 
 
-def latex(derivations: Sequence[Derivation], fit: str = "") -> str:
+def latex(derivations: Sequence[Derivation], command: str = "") -> str:
     """Write derivations as a LaTeX fragment: numbered equations, each with a label and how it is known (amsmath).
 
     A step that an earlier derivation has as well is not written again.
 
     Parameters
     ----------
-    fit
-        A command with one argument that each formula is given to, such as one that makes it fit into a column.
+    command
+        What sets a step in place of an equation: a LaTeX command that takes a label, words and a formula.
     """
     lines: list[str] = []
     labels: dict[tuple[str, str], str] = {}
@@ -65,13 +65,11 @@ def latex(derivations: Sequence[Derivation], fit: str = "") -> str:
             here[step.name] = label
             if label != f"eq:{derivation.name}:{step.name}":
                 continue
-            lines += [
-                rf"{prose(step.words)} ({_known(step, here)}):",
-                r"\begin{equation}",
-                rf"\label{{{label}}}",
-                f"{fit}{{{formula}}}" if fit else formula,
-                r"\end{equation}",
-            ]
+            words = f"{prose(step.words)} ({_known(step, here)}):"
+            if command:
+                lines.append(f"{command}{{{label}}}{{{words}}}{{{formula}}}")
+            else:
+                lines += [words, r"\begin{equation}", rf"\label{{{label}}}", formula, r"\end{equation}"]
         lines.append("")
     return "\n".join(lines).rstrip()
 

@@ -59,7 +59,8 @@ def recorded(tmp_path: Path, found: Callable[..., Verification]) -> Callable[...
 def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def run(*arguments: str) -> tuple[int, str, str]:
         code = main(["report", *arguments, "--ledger", str(tmp_path / "ledger")])
-        return code, *capsys.readouterr()
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
 
     return run
 

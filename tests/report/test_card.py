@@ -20,7 +20,7 @@ from idealab.report.blocks import Entry, Words, drawn
 from idealab.report.card import Card, as_dict, card_of
 from idealab.report.disclosure import disclosed
 from idealab.report.document import document
-from idealab.report.html import card_page
+from idealab.report.html import card_page, sentence
 from idealab.report.inert import inert
 from idealab.report.markup import latex, markdown
 from idealab.symbolic.derivation import Derivation
@@ -111,7 +111,7 @@ def test_a_terminal_is_not_commanded() -> None:
 @pytest.mark.parametrize("symbol", [x, sp.Symbol(HOSTILE, positive=True)], ids=["names", "symbols too"])
 def test_a_page_has_no_element_that_a_name_brought(symbol: sp.Symbol) -> None:
     tame, hostile = elements(card_page(card("it"))), elements(card_page(card(HOSTILE, symbol)))
-    assert hostile - tame <= {("msup", ""), ("msub", ""), ("msubsup", "")}
+    assert hostile - tame <= {(tag, "") for tag in ("msup", "msub", "msubsup", "var", "sub", "sup", "em")}
     assert ("script", "") not in hostile
 
 
@@ -128,6 +128,14 @@ def test_no_name_is_markdown(name: str) -> None:
     said = [block.content for block in parsed if block.type == "inline"]
     assert "\\lt script\\gt" in "".join(said)
     assert any(" ".join(inert(name).split())[:20] in text.replace("\\", "") for text in said)
+
+
+def test_symbols_of_a_sentence_are_set_as_such() -> None:
+    written = sentence("gamma^2 w_hat . w exceeds -ln L_0 by 2e-6, `late` - <b>")
+    assert str(written) == (
+        "<var>γ</var><sup>2</sup> <var>w\u0302</var> · <var>w</var> exceeds −ln <var>L</var><sub>0</sub> by "
+        "2·10<sup>−6</sup>, <em>late</em> − &lt;<var>b</var>&gt;"
+    )
 
 
 def test_json_holds_names_as_data() -> None:

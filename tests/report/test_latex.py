@@ -96,5 +96,5 @@ KNOWN = {
     *("textbackslash", "textasciitilde", "textasciicircum", "textasciigrave", "texttt", "emph", "allowbreak"),
     *("textless", "textgreater", "textbar"),
     *("pm", "cdot", "infty", "leq", "geq", "surd", "sum", "to", "times", "approx", "mathrm", "hat", "bar", "tilde"),
-    *("min", "max", "inf", "sup", *latex._GREEK),
+    *("min", "max", "inf", "sup", *latex.GREEK),
 }

@@ -64,6 +64,7 @@ def test_the_kit_holds_what_a_paper_needs(source, files):
     }
     main = files["main.tex"].decode()
     assert source.result.record in main
+    assert "table-mutants" not in main, "the figure says it; the table is for who wants it"
     for wanted in re.findall(r"\\input\{([a-z-]+)\}", main):
         assert f"{wanted}.tex" in files
     for wanted in re.findall(r"\\includegraphics\[[^]]*\]\{([a-z-]+)\}", main):
@@ -132,6 +133,7 @@ def nasty(source: Source) -> Source:
         cells=tuple(cell(c) for c in s.cells),
     )
     result = source.result
+    assert result.mutants is not None
     controls = [
         replace(c, assumption=NASTY, statement=NASTY, experiment=NASTY, signatures=tuple(map(wild, c.signatures)))
         for c in result.controls
@@ -187,7 +189,8 @@ def compiled(folder: Path, files: dict[str, bytes]) -> tuple[int, str]:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-3000:]
     log = (folder / "main.log").read_text("utf-8", "replace")
-    return int(re.search(r"Output written on main.pdf \((\d+) page", log.replace("\n", ""))[1]), log
+    (pages,) = re.findall(r"Output written on main.pdf \((\d+) page", log.replace("\n", ""))
+    return int(pages), log
 
 
 @TEX
