@@ -5,6 +5,8 @@ from __future__ import annotations
 # JAX annotates its functions only in part.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+import hashlib
+import shutil
 import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +24,7 @@ from idealab.devices import Machine
 from idealab.experiment import Condition, Experiment
 from idealab.ledger.records import BATCH, digest
 from idealab.ledger.store import Ledger
+from idealab.simulate.checkpoint import Stopped
 from idealab.simulator import Arrays, Simulator, floats
 
 
@@ -175,6 +179,7 @@ class Runner:
             while waiting or running:
                 if deadline is not None and time.monotonic() >= deadline:
                     late, waiting = [*late, *waiting], []
+                    self.simulator.stop.set()
                 while waiting and (future := self._started(pool, len(running), waiting[0])):
                     running[future] = waiting.pop(0)
                 done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -182,6 +187,9 @@ class Runner:
                     task = running.pop(future)
                     try:
                         task.batches.append(future.result())
+                    except Stopped:
+                        late.append(task)
+                        continue
                     except ConnectionError:  # another process is lost, and what it was at is done again
                         waiting.insert(0, task)
                         continue
@@ -192,11 +200,13 @@ class Runner:
     def pool(self) -> Generator[ThreadPoolExecutor]:
         """Threads for blocks, one a device; libraries of linear algebra get none beside them."""
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="idealab")
+        self.simulator.stop.clear()
         import_module("scipy.linalg.cython_lapack")  # what JAX calls on a CPU; loaded now, so that the limit reaches it
         with threadpool_limits(1, "blas"):
             try:
                 yield pool
             finally:
+                self.simulator.stop.set()  # whoever is still at it will not be waited for long
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _started(self, pool: ThreadPoolExecutor, running: int, task: Task) -> Future[Batch] | None:
@@ -216,10 +226,21 @@ class Runner:
     def block(self, task: Task) -> Batch:
         """Simulate the next block of a task, and keep it. Raises what `Simulator.block` does."""
         first, experiment = task.seeds, task.experiment
-        parameters, observables, seconds = self.simulator.block(experiment, task.realized, task.label, first)
+        folder = self._folder(task) if experiment.host else None
+        parameters, observables, seconds = self.simulator.block(experiment, task.realized, task.label, first, folder)
         record = self._keep(task, first, seconds, parameters, observables)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         evaluations = float(np.sum(parameters.pop("gradient_evaluations", 0.0)))
         return Batch(first, experiment.block, parameters, observables, evaluations, record, False, seconds)
+
+    def _folder(self, task: Task) -> Path | None:
+        """Where the next seed of a task keeps its checkpoints: the same place in every run that may go on from them."""
+        if self.ledger is None:
+            return None
+        seed = [task.experiment.name, task.label, self.master_seed, task.seeds, self.precision, self.environment]
+        name = hashlib.sha256(repr([self.declaration, *seed]).encode()).hexdigest()
+        return self.ledger.path / "checkpoints" / name[:32]
 
     def _keep(self, task: Task, first: int, seconds: float, parameters: Arrays, observables: Arrays) -> str | None:
         if self.ledger is None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 # JAX annotates its functions only in part.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
-import contextlib
 import hashlib
 import inspect
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Condition as Changed
+from threading import BoundedSemaphore, Condition as Changed, Event
 from typing import Any
 
 import jax
@@ -23,7 +23,8 @@ import numpy as np
 from idealab.devices import Device, Machine, free_memory, program_cache
 from idealab.errors import DeclarationError, IdealabError, UsageError
 from idealab.experiment import Condition, Experiment, Observation
-from idealab.programs import Programs
+from idealab.programs import Program, Programs, checked, seed_key
+from idealab.simulate.checkpoint import observing_seed
 from idealab.symbolic.blind import observing
 
 Arrays = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
@@ -46,12 +47,15 @@ class Simulator:
         self._idle: SimpleQueue[Device] = SimpleQueue()
         for device in machine.slots:
             self._idle.put(device)
-        self._memory, self._programs = _Memory(), programs()
+        self._memory, self._programs, self.stop = _Memory(), programs(), Event()
+        self._pool = BoundedSemaphore(max(1, machine.size()["cores"] - 1))  # a thread of XLA's pool stays free
 
     def block(
-        self, experiment: Experiment, condition: Condition, label: str, first: int
+        self, experiment: Experiment, condition: Condition, label: str, first: int, folder: Path | None = None
     ) -> tuple[dict[str, Any], dict[str, Any], float]:
         """Parameters and observables of the seeds from ``first`` on, and the seconds they took, without compiling.
+
+        ``folder`` is where a seed that is observed on the host keeps its checkpoints.
 
         Raises
         ------
@@ -63,7 +67,10 @@ class Simulator:
         named = f"experiment {experiment.name!r}, {label}"
         device = self._idle.get()
         try:
-            pieces, seconds = self._pieces(experiment, condition, named, first, device)
+            if experiment.host:
+                pieces, seconds = self._on_host(experiment, condition, first, device, folder)
+            else:
+                pieces, seconds = self._pieces(experiment, condition, named, first, device)
         except IdealabError:
             raise
         except Exception as error:
@@ -77,39 +84,54 @@ class Simulator:
         )
         return parameters, observables, seconds
 
+    def _on_host(
+        self, experiment: Experiment, condition: Condition, first: int, device: Device, folder: Path | None
+    ) -> tuple[list[tuple[Arrays, Arrays]], float]:
+        started = time.perf_counter()
+        with self.machine.computing(), jax.default_device(device), observing(), observing_seed(folder, self.stop):
+            key = seed_key(np.uint32(self.master_seed), np.uint32(_stream(experiment)), np.uint32(first))
+            observation = checked(experiment.observe(key, condition), experiment)
+            found = floats(observation.parameters), floats(observation.observables)
+        one = tuple({name: value[None] for name, value in part.items()} for part in found)
+        return [(one[0], one[1])], time.perf_counter() - started
+
     def _pieces(
         self, experiment: Experiment, condition: Condition, named: str, first: int, device: Device
     ) -> tuple[list[tuple[Arrays, Arrays]], float]:
-        stream = int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
         found, seconds = list[tuple[Arrays, Arrays]](), 0.0
         with self.machine.computing(), jax.default_device(device), observing():
             there = jax.device_put(condition, device)
-            keys = np.uint32(self.master_seed), np.uint32(stream)
-            seeds, program, needed = self._fitting(experiment, named, device, (*keys, np.uint32(first), there))
+            keys = np.uint32(self.master_seed), np.uint32(_stream(experiment))
+            seeds, program = self._fitting(experiment, named, device, (*keys, np.uint32(first), there))
             for start in range(first, first + experiment.block, seeds):
-                with self._memory.taken(device, needed):
+                with self._memory.taken(device, program.bytes), self._pool if program.deals_out else nullcontext():
                     started = time.perf_counter()
-                    observation = program(*keys, np.uint32(start), there)
+                    observation = program.run(*keys, np.uint32(start), there)
                     found.append((floats(observation.parameters), floats(observation.observables)))
                     seconds += time.perf_counter() - started
         return found, seconds
 
     def _fitting(
         self, experiment: Experiment, named: str, device: Device, arguments: tuple[Any, ...]
-    ) -> tuple[int, Any, int]:
-        """The most seeds of a block that the memory holds at once, their program, and the bytes that it takes."""
+    ) -> tuple[int, Program]:
+        """The most seeds of a block that the memory holds at once, and their program."""
         block, free, needed = experiment.block, 0, 0
         for seeds in (n for n in range(block, 0, -1) if block % n == 0):
-            program, needed = self._programs.get(experiment, seeds, self.machine, device, arguments)
-            free = free_memory(device)
+            program = self._programs.get(experiment, seeds, self.machine, device, arguments)
+            free, needed = free_memory(device), program.bytes
             if needed <= free:
                 if seeds < block:
                     self.warn(f"{named}: {block} seeds do not fit into memory at once; run in {block // seeds} pieces")
-                return seeds, program, needed
+                return seeds, program
         raise UsageError(
             f"{named}: one seed takes {needed / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are free on {device}; "
             f"{_SMALLER}"
         )
+
+
+def _stream(experiment: Experiment) -> int:
+    """What tells the keys of one experiment from those of another."""
+    return int.from_bytes(hashlib.sha256(experiment.name.encode()).digest()[:4], "big")
 
 
 @cache
@@ -140,7 +162,7 @@ class _Memory:
         self.changed = Changed()
         self.claimed: dict[Any, int] = {}
 
-    @contextlib.contextmanager
+    @contextmanager
     def taken(self, device: Device, needed: int) -> Generator[None]:
         """Wait until so many bytes are there, or nothing else runs."""
         place = "cpu" if device.platform == "cpu" else device

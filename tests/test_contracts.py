@@ -39,10 +39,11 @@ def experiments(name: str) -> tuple[Experiment, ...]:
 
 @cache
 def tasks(name: str) -> tuple[Task, ...]:
-    """Every condition, of the sweeps and of the toggles."""
+    """Every condition that is traced, of the sweeps and of the toggles; seeds on the host take minutes."""
     return tuple(
         task
         for experiment in experiments(name)
+        if not experiment.host
         for task in (
             *(Task(experiment, condition) for condition in experiment.conditions),
             *(Task(experiment, condition, assumption) for assumption, condition in experiment.toggles.items()),

@@ -1,7 +1,8 @@
 """A long single run in chunks, with checkpoints on the disk from which it goes on after a kill.
 
 The whole state of the run is written every so many seconds, whole or not at all; the run that goes on has the same bits
-as one that nothing disturbed. This is for runs outside of `observe`, which is traced and cannot be stopped half-way.
+as one that nothing disturbed. What is traced cannot be stopped half-way: inside `observe` this is for experiments that
+observe on the host (`Experiment(host=True)`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -36,12 +40,38 @@ class _Checkpoint(NamedTuple):
     leaves: list[Any]
 
 
+class Stopped(BaseException):
+    """The run was asked to stop, and has kept what it has; no Exception, so that no experiment takes it for one."""
+
+
+@dataclass
+class _Seed:
+    """The seed that is observed on the host: where its checkpoints go, and who may ask it to stop."""
+
+    folder: Path | None
+    stop: Event
+    runs: int = 0
+
+
+_SEED: ContextVar[_Seed | None] = ContextVar("seed", default=None)
+
+
+@contextmanager
+def observing_seed(folder: Path | None, stop: Event) -> Generator[None]:
+    """Give the runs of one seed a folder for their checkpoints, None for none, and let them be asked to stop."""
+    token = _SEED.set(_Seed(folder, stop))
+    try:
+        yield
+    finally:
+        _SEED.reset(token)
+
+
 def checkpointed(
     step: Callable[[State, jax.Array], State],
     state: State,
     chunks: int,
     *,
-    directory: str | os.PathLike[str],
+    directory: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     every: float = 60.0,
 ) -> State:
@@ -59,7 +89,8 @@ def checkpointed(
         How many in all; more than in an earlier run extends it.
     directory
         Where the checkpoints of this run, and of no other, are kept. The two newest stay, the last one also when the
-        run is over: the same call then returns its state at once.
+        run is over: the same call then returns its state at once. Left out inside an `observe` on the host, it is a
+        folder of the seed's own beside the ledger's records, which goes as soon as the seed is recorded.
     settings
         What decides ``step``, in terms of JSON. A checkpoint of other settings, another beginning, other shapes or
         another version of JAX is refused.
@@ -74,8 +105,8 @@ def checkpointed(
     Raises
     ------
     UsageError
-        If ``directory`` holds another run or one that is further on, if another process is writing there, or if
-        ``step`` changes the structure, a shape or a dtype of the state.
+        If ``directory`` is left out where nobody observes, or holds another run or one that is further on; if another
+        process is writing there; or if ``step`` changes the structure, a shape or a dtype of the state.
     LedgerError
         If a checkpoint cannot be written.
     """
@@ -91,22 +122,35 @@ def checkpointed(
         # A result of weak type would come back from the disk as one of strong type, and be rounded in another way.
         return [jax.lax.convert_element_type(leaf, old.dtype) for leaf, old in zip(new, leaves, strict=True)]
 
-    folder = Path(directory).absolute()
-    with _alone(folder):
-        done, leaves = _newest(folder, configuration, chunks) or _Checkpoint(0, leaves)
+    seed = _SEED.get()
+    folder = _folder(directory, seed)
+    with nullcontext() if folder is None else _alone(folder):
+        done, leaves = (folder and _newest(folder, configuration, chunks)) or _Checkpoint(0, leaves)
         saved, last = done, time.monotonic()
         try:
             while done < chunks:
                 leaves = jax.block_until_ready(advance(leaves, np.uint32(done)))
                 done += 1
-                if done == chunks or time.monotonic() - last >= every:
+                if folder and (done == chunks or time.monotonic() - last >= every):
                     _save(folder, _Checkpoint(done, leaves), configuration)
                     saved, last = done, time.monotonic()
-        except KeyboardInterrupt:
-            if done > saved:
+                if seed and seed.stop.is_set() and done < chunks:
+                    raise Stopped
+        except (KeyboardInterrupt, Stopped):
+            if folder and done > saved:
                 _save(folder, _Checkpoint(done, leaves), configuration)
             raise
     return jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in leaves])
+
+
+def _folder(directory: str | os.PathLike[str] | None, seed: _Seed | None) -> Path | None:
+    """Where the checkpoints of a run go: as it says, or else into the next folder of the seed that is observed."""
+    if directory is not None:
+        return Path(directory).absolute()
+    if seed is None:
+        raise UsageError("checkpointed needs a directory: only inside an observe with host=True is there one by itself")
+    seed.runs += 1
+    return seed.folder and seed.folder / str(seed.runs)
 
 
 def _check(step: Callable[[Any, jax.Array], Any], state: Any) -> None:
