@@ -85,7 +85,7 @@ def test_an_idea_is_its_card(toy) -> None:
 def test_a_derivation_shows_each_step_and_how_it_is_known(toy) -> None:
     fall = toy.fall(2)
     shown = fall._repr_html_()
-    text = " ".join(piece(shown).text)
+    text = "".join(piece(shown).text)
     for step in fall.steps:
         assert step.name in text
         assert step.words in text
@@ -96,7 +96,7 @@ def test_a_derivation_shows_each_step_and_how_it_is_known(toy) -> None:
 
 def test_a_prediction_shows_its_formula_and_what_it_is_a_function_of(toy) -> None:
     prediction = toy.idea().signatures["curve"].prediction
-    text = " ".join(piece(prediction._repr_html_()).text)
+    text = "".join(piece(prediction._repr_html_()).text)
     assert "of a, b, log_t" in text
     assert prediction._repr_latex_() == f"$\\displaystyle {prediction.latex}$"
     assert "a constant" in Prediction(sp.Integer(2))._repr_html_()
