@@ -17,6 +17,19 @@ PIPED_WIDTH = 100
 """Columns where standard output is no terminal and COLUMNS is not set."""
 
 
+_TURNS = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # of direction, and ends of lines
+_HIDDEN = dict.fromkeys((*range(0x80, 0xA0), *_TURNS), 0xFFFD)
+_PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | _HIDDEN
+
+
+def inert(text: str) -> str:
+    """The text with every character that steers a terminal shown as a picture of it: escapes, and turns of direction.
+
+    Names come from records that anybody may have written. Each character stays one character.
+    """
+    return text.translate(_PICTURES)
+
+
 def width() -> int:
     """Columns there are to draw in."""
     return shutil.get_terminal_size((PIPED_WIDTH, 24)).columns
@@ -30,6 +43,10 @@ def write(text: str) -> None:
     UsageError
         If it cannot be written, as on a full disk.
     """
+    _write("\n".join(map(inert, text.split("\n"))))
+
+
+def _write(text: str) -> None:
     try:
         _put(sys.stdout, text)
     except BrokenPipeError:
@@ -42,7 +59,7 @@ def write(text: str) -> None:
 def say(text: str) -> None:
     """Write a line to standard error."""
     try:
-        _put(sys.stderr, text)
+        _put(sys.stderr, inert(text))
     except OSError:
         _abandon(sys.stderr)
 
@@ -61,7 +78,7 @@ def draw(lines: Iterable[Text]) -> None:
         for line in lines:
             line.plain = inert(line.plain)
             console.print(line, soft_wrap=True)  # lines are laid out already
-    write(captured.get().rstrip("\n"))
+    _write(captured.get().rstrip("\n"))
 
 
 def _put(stream: TextIO, text: str) -> None:
