@@ -67,7 +67,8 @@ def log(place: str | None, as_json: bool, idea: str | None, kind: str, most: int
     elif shown:
         draw(drawn.others(shown, width()))
     left = f", of which the newest {most} are shown" if len(names) > most else ""
-    say(f"{len(names)} {kind}s of {len(store.find())} records in {store.path}{left}")
+    plural = "batches" if kind == "batch" else f"{kind}s"
+    say(f"{len(names)} {plural} of {store.count()} records in {store.path}{left}")
     for line in store.warnings:
         say(f"warning: {line}")
 

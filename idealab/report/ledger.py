@@ -41,18 +41,20 @@ def log(verifications: Sequence[tuple[str, Mapping[str, Any]]], width: int, now:
 
 def others(records: Sequence[tuple[str, Mapping[str, Any]]], width: int) -> Iterator[Text]:
     """Draw declarations or batches as rows, in the order given."""
-    about = [
-        f"{record['experiment']}, {record['condition']}, seeds from {record['first_seed']} of {record['master_seed']}"
-        if "experiment" in record
-        else str(_mapping(record["content"]).get("statement", ""))
-        for _, record in records
-    ]
+    about = [_about(record) for _, record in records]
     columns = (
         Column("record", tuple(Text(sha[:12]) for sha, _ in records)),
         Column("idea", tuple(Text(str(record["idea"])) for _, record in records)),
         Column("about", tuple(map(Text, about))),
     )
     yield from rows(fit(columns, width))
+
+
+def _about(record: Mapping[str, Any]) -> str:
+    if "experiment" not in record:
+        return str(_mapping(record["content"]).get("statement", ""))
+    first, seed = record["first_seed"], record["master_seed"]
+    return f"{record['experiment']}, {record['condition']}, from seed {first} of master seed {seed}"
 
 
 def _said(record: Mapping[str, Any]) -> dict[str, str]:
@@ -82,8 +84,8 @@ def declaration(sha: str, record: Mapping[str, Any], runs: Sequence[str], width:
         criterion = _mapping(signature.get("criterion"))
         words = f"{signature.get('name')}: {_mapping(signature.get('prediction')).get('text')}"
         yield from paragraph(words, width, first="signature ", indent="    ")
-        parts = [f"{name} {_mapping(value).get('text')}" for name, value in criterion.items() if _mapping(value)]
-        words = f"{criterion.get('kind')} {', '.join(parts)}: {criterion.get('reason')}"
+        parts = [f", {name} {_mapping(value).get('text')}" for name, value in criterion.items() if _mapping(value)]
+        words = f"{criterion.get('kind')}{''.join(parts)}: {criterion.get('reason')}"
         yield from paragraph(words, width, first="    tolerance ", indent="    ", style="dim")
     for experiment in map(_mapping, _list(content.get("experiments"))):
         conditions, cap = len(_list(experiment.get("conditions"))), experiment.get("max_seeds")

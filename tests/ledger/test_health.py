@@ -103,13 +103,11 @@ def test_a_prefix_may_be_of_one_kind_only(ledger):
 
 def test_a_prefix_that_fits_several_is_refused_with_what_they_are(ledger):
     """Names are hashes, so four digits that agree are looked for."""
-    seen = {}
+    alike = {}
     for number in range(2000):
-        sha = digest(declaration(number))
-        if sha[:4] in seen:
-            break
-        seen[sha[:4]] = number
-    shas = sorted(ledger.put(declaration(k)) for k in (seen[sha[:4]], number))
+        alike.setdefault(digest(declaration(number))[:4], []).append(number)
+    pair = next(numbers for numbers in alike.values() if len(numbers) > 1)[:2]
+    shas = sorted(ledger.put(declaration(k)) for k in pair)
     with pytest.raises(UsageError, match=f"2 records begin with '{shas[0][:4]}'") as error:
         ledger.resolve(shas[0][:4])
     for sha in shas:
