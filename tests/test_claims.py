@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from idealab.claims import Claim, read
 from idealab.errors import UsageError
 
+README = Path(__file__).parents[1] / "README.md"
 HEAD = 'schema = "idealab/claims/1"\n'
 
 
@@ -71,3 +73,12 @@ def test_a_fault_is_one_clear_line(tmp_path: Path, text: str | bytes, line: str)
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^claims\.toml cannot be read: No such file"):
         read(tmp_path / "claims.toml")
+
+
+def test_the_claims_of_the_readme_are_read(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README.read_text("utf-8"), flags=re.DOTALL)
+    file = tmp_path / "claims.toml"
+    file.write_text(block)
+    (clock,) = read(file)
+    assert clock.idea == "max_margin"
+    assert clock.expected("loss_clock", "digits") == "partial"

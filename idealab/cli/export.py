@@ -25,16 +25,19 @@ from idealab.cli.progress import watching
 @click.option("--license", "licence", metavar="ID", help="The licence, as cc-by-4.0.")
 @click.option("--ledger", metavar="DIR", help="Where the record is [IDEALAB_LEDGER, or .idealab].")
 def command(record: str, form: str, to: str, creators: Sequence[str], licence: str | None, ledger: str | None) -> None:
-    """Write the record of a verification for other programs; RECORD is its name, or the beginning of it.
+    """Write a record for other programs: the beginning of its hash, or an idea for its latest verification.
 
     csv and parquet are tables: signatures, cells, controls, mutants that are not killed, observations by seed. zenodo
     and huggingface are folders to upload, with their metadata. For another ledger, there is `idealab ledger export`.
     """
     with watching("export") as progress:
         progress.stage("reading")
+        from idealab.cli.report import resolved
         from idealab.export import export
+        from idealab.ledger import Ledger
 
-        place = export(record, form, to, ledger=ledger, creators=creators, licence=licence)
+        store = Ledger.at(ledger)
+        place = export(resolved(store, record), form, to, ledger=store, creators=creators, licence=licence)
     if form == "zenodo" and not creators:
         say("Zenodo asks for the authors: name them with --creator, or there")
     write(place)

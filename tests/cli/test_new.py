@@ -29,7 +29,7 @@ def checkout(place: Path) -> Path:
     (place / "pyproject.toml").write_text('[project]\nname = "idealab"\n')
     for room in ("idealab", "theory", "experiments"):
         (place / room).mkdir()
-    (place / "idealab" / "__init__.py").touch()
+    (place / "idealab" / "__init__.py").write_text('"""The package."""\n')
     return place
 
 
