@@ -75,7 +75,7 @@ def agreement(result: Verification) -> Drawing | None:
             marker, colour = SERIES[experiments.index(signature.experiment) % len(SERIES)]
             drawn = _measured(panel, [c for c in signature.cells if _comparable(c)], marker, colour)
             handles.setdefault(label(signature.experiment, 30), drawn)
-        _identity(panel)
+        _identity(panel, max(abs(c.tolerance) for s in result.signatures if s.name == name for c in s.cells))
         panel.set_title(label(name, 30))
     for panel in [*figure.axes][len(names) :]:
         panel.remove()
@@ -103,7 +103,7 @@ def _measured(panel: Any, cells: Sequence[CellResult], marker: str, colour: str)
     return panel.plot(at, [cell.measured for cell in cells], **style, zorder=3)[0]
 
 
-def _identity(panel: Any) -> None:
+def _identity(panel: Any, tolerance: float) -> None:
     """The line on which measured is predicted; logarithmic axes, where values span more than two decades."""
     values = [float(v) for line in panel.lines for v in (*line.get_xdata(), *line.get_ydata())]
     low, high = min(values), max(values)
@@ -113,7 +113,8 @@ def _identity(panel: Any) -> None:
         canvas.powers(panel.yaxis)
         low, high = low / 2, high * 2
     else:
-        room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+        # Where there is next to nothing between the values, the tolerance is what there is to see.
+        room = max(0.12 * (high - low), 1.5 * tolerance if high - low < tolerance else 0.0) or 1.0
         low, high = low - room, high + room
         panel.locator_params(nbins=4)
     panel.plot([low, high], [low, high], color=canvas.INK, linewidth=0.6, zorder=1)

@@ -63,12 +63,12 @@ def derivation_latex(derivation: Derivation) -> str:
 
 def prediction_html(prediction: Prediction) -> str:
     """Write the formula, and the keywords that its compiled function takes."""
-    from idealab.report.blocks import Equation
+    from idealab.report.blocks import Equation, Words
     from idealab.report.formula import Formula
 
-    keywords = ", ".join(f"<code>{html(name)}</code>" for name in prediction.arguments)
-    said = f"of {keywords}" if keywords else "a constant"
-    return f"<div>{_piece('', (Equation(Formula(prediction.expression)),))}<p>{said}</p></div>"
+    names = ", ".join(f"`{name}`" for name in prediction.arguments)  # names as they are typed, not as symbols
+    keywords = f"of {names}" if names else "a constant"
+    return _piece("", (Equation(Formula(prediction.expression)), Words((keywords,))))
 
 
 def _piece(title: str, blocks: Sequence[Block]) -> str:

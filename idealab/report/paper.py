@@ -147,7 +147,7 @@ def _texts(source: Source) -> dict[str, str]:
             "predicts."
         )
         texts["table-controls.tex"] = _tables(tables.controls(source.result), "controls", words)
-    if source.result.mutants is not None and source.result.mutants.mutants:
+    if source.result.mutants is not None and any(mutant.signature for mutant in source.result.mutants.mutants):
         words = (
             "Wrong formulas held against the same observations: refuted, not refuted, or within the tolerance; and the "
             "distance of the nearest that was refuted, in tolerances."
@@ -213,7 +213,7 @@ def _main(source: Source, drawn: Sequence[Drawing]) -> str:
         *_seen(source, figure),
         *_noticed(source, figure),
         *_derived(source),
-        "\\nocite{*}\n{\\footnotesize\\bibliographystyle{plain}\n\\bibliography{references}}",
+        "\\nocite{*}\n{\\footnotesize\\raggedright\\bibliographystyle{plain}\n\\bibliography{references}}",
         "\\end{document}\n",
     )
     return "\n\n".join(part for part in parts if part)
@@ -273,6 +273,10 @@ def _gates(source: Source) -> str:
     return " ".join(_sentence(words[0].upper() + words[1:]) for words in dict.fromkeys(said)) + (" " if said else "")
 
 
+def _shown(figure: Mapping[str, str], name: str) -> str:
+    return rf" (Figure~\ref{{fig:{name}}})" if name in figure else ""
+
+
 def _see(figure: Mapping[str, str], *names: str) -> str:
     shown = [rf"Figure~\ref{{fig:{name}}}" for name in names if name in figure]
     return ", " + " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown) if shown else ""
@@ -293,11 +297,11 @@ def _noticed(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
         alive = tables.survivors(result)
         yield (
             rf"Each prediction was changed in the ways in which theorists err, and every one of \{idea}Mutants{{}} "
-            rf"wrong formulas was held against the same observations: \{idea}MutantsKilled{{}} were refuted, "
-            rf"\{idea}MutantsSurvived{{}} were not, \{idea}MutantsUnresolvable{{}} lie within the tolerance "
-            r"(Figure~\ref{fig:mutants}). " + (f"Not told apart: {'. '.join(alive)}." if alive else "")
+            rf"wrong formulas was held against the same observations{_shown(figure, 'mutants')}: refuted "
+            rf"\{idea}MutantsKilled, not refuted \{idea}MutantsSurvived, within the tolerance "
+            rf"\{idea}MutantsUnresolvable. " + (f"Not told apart: {'. '.join(alive)}." if alive else "")
         )
-        yield figure["mutants"]
+        yield figure.get("mutants", "")
 
 
 def _derived(source: Source) -> Iterator[str]:

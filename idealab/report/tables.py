@@ -86,7 +86,7 @@ _STATUS = {
 
 def mutants(result: Verification) -> list[str]:
     """How many wrong formulas of each signature were refuted, and how far the nearest of them lay."""
-    found = () if result.mutants is None else result.mutants.mutants
+    found = [] if result.mutants is None else [m for m in result.mutants.mutants if m.signature]  # not only counted
     shown = [status for status in _STATUS if any(mutant.status == status for mutant in found)]
     rows: list[tuple[str, ...]] = []
     for name in dict.fromkeys(mutant.signature for mutant in found):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -35,13 +35,24 @@ def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
             yield from paragraph(_how(step), width, first=" " * 5, indent=" " * 7, style="dim")
 
 
-def blocks(derivation: Derivation) -> tuple[Block, ...]:
-    """Lay out a derivation, an entry for each step, to be written in any format."""
+def blocks(derivation: Derivation, above: Container[int] = ()) -> tuple[Block, ...]:
+    """Lay out a derivation, an entry for each step, to be written in any format; steps ``above`` only by name."""
+    shared = [step.name for step in derivation.steps if id(step) in above]
+    before = (Words((f"it begins with {', '.join(shared)}, as above",)),) if shared else ()
     steps = (
         Entry(step.name, (_basis(step),), (Words((step.words,)), Equation(Formula(step.equation))))
         for step in derivation.steps
+        if id(step) not in above
     )
-    return Words((f"{derivation.statement} ({derivation.known})",)), *steps
+    return Words((f"{derivation.statement} ({derivation.known})",)), *before, *steps
+
+
+def entries(derivations: Sequence[Derivation]) -> Iterator[Entry]:
+    """Lay out several derivations; steps that they share are written once."""
+    above = set[int]()
+    for derivation in derivations:
+        yield Entry(derivation.name, (derivation.known,), blocks(derivation, above))
+        above.update(map(id, derivation.steps))
 
 
 def latex(derivations: Sequence[Derivation], command: str = "") -> str:

@@ -119,6 +119,14 @@ def test_a_declaration_that_is_not_whole_is_refused(source, declared):
         paper.kit(replace(source, declared=declared, idea=None))
 
 
+def test_a_record_that_only_counts_its_killed_mutants_has_no_figure_of_them(source):
+    nameless = [replace(m, signature="", distance=float("nan")) for m in source.result.mutants.having("killed")]
+    result = replace(source.result, mutants=replace(source.result.mutants, mutants=tuple(nameless)))
+    files = paper.kit(replace(source, result=result))
+    assert not {"figure-mutants.pdf", "table-mutants.tex"} & set(files)
+    assert "fig:mutants" not in files["main.tex"].decode()
+
+
 def nasty(source: Source) -> Source:
     """The same with a hostile text wherever a record has one."""
     cell = lambda c: replace(c, condition=NASTY, checkpoint=NASTY, note=NASTY)
