@@ -14,7 +14,21 @@ from idealab.cli.console import say
 from idealab.cli.exit_code import ExitCode, of_error
 from idealab.errors import DeclarationChangedError, IdealabError, UnknownNameError
 
-COMMANDS = ("list", "show", "derive", "plan", "declare", "verify", "sweep", "mutate", "ledger", "doctor")
+COMMANDS = (
+    "list",
+    "show",
+    "derive",
+    "plan",
+    "declare",
+    "verify",
+    "sweep",
+    "mutate",
+    "report",
+    "ledger",
+    "export",
+    "new",
+    "doctor",
+)
 """Each lies in the file of its name, as ``command``."""
 
 

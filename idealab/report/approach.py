@@ -13,7 +13,7 @@ from idealab.report.canvas import FAINT, INK, SERIES, TWO_COLUMNS, Drawing, labe
 if TYPE_CHECKING:
     from idealab.verification import CellResult, CurveResult, SignatureResult, Verification
 
-_ACROSS, _MOST = 4, 8
+_MOST = 6
 _PLACE = re.compile(
     r"(\w+) ?= ?(?:e\^\(10\^(?P<tower>\d+)\)|e\^(?P<natural>[\d.e+]+)|(?P<plain>[-+]?[\d.]+(?:e[-+]?\d+)?))"
 )
@@ -31,23 +31,32 @@ def approach(result: Verification) -> Drawing | None:
     """Draw what is left to the prediction along time or along a knob, against the tolerance or the predicted slope."""
     laws = [s for s in result.signatures if s.criterion in _POWER_LAWS and any(map(_drawable, s.curves))]
     limits = [s for s in result.signatures if s not in laws and _along(s)]
-    shown = [*laws, *limits][:_MOST]
+    # One of each name before a second: the same claim elsewhere says less than another claim.
+    names = [signature.name for signature in (*laws, *limits)]
+    order = sorted(range(len(names)), key=lambda i: names[:i].count(names[i]))
+    shown = [[*laws, *limits][i] for i in order[:_MOST]]
     if not shown:
         return None
-    rows, across = -(-len(shown) // _ACROSS), min(_ACROSS, len(shown))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.5 * rows + 0.1)
-    panels: list[Any] = [*figure.subplots(rows, across, squeeze=False).flat]
-    for signature, panel in zip(shown, panels, strict=False):
+    figure = canvas.blank(TWO_COLUMNS * min(1.0, len(shown) / 4), 1.3)
+    panels: list[Any] = [*figure.subplots(1, len(shown), squeeze=False).flat]
+    for signature, panel in zip(shown, panels, strict=True):
         (_law if signature in laws else _limit)(panel, signature)
-        panel.set_title(f"{label(signature.name, 22)}, {label(signature.experiment, 14)}")
-    for panel in panels[len(shown) :]:
-        panel.remove()
-    figure.supylabel("distance", fontsize=7)
-    caption = (
-        "How the limit is approached. Markers: the distance of the mean over seeds from the prediction, a series for "
-        "each condition. Dashed: the declared tolerance, where a value was predicted; solid: the predicted power law "
-        "through the middle point, where a rate was."
-    )
+        panel.set_title(f"{label(signature.name, 20)}\n{label(signature.experiment, 20)}", linespacing=0.95)
+    for signature, panel in zip(shown, panels, strict=True):
+        if panel is panels[0] or signature.criterion == "Slope" or shown[0].criterion == "Slope":
+            panel.set_ylabel("observable" if signature.criterion == "Slope" else "distance")
+    captions = ["How the limit is approached."]
+    if any(signature not in laws for signature in shown):
+        captions.append(
+            "Markers: the distance of the mean over seeds from the prediction, a series for each condition, under the "
+            "declared tolerance (dashed)."
+        )
+    if laws:
+        captions.append(
+            "Where an exponent was predicted: the distance from the ideal, or the observable itself, with the "
+            "predicted slope (solid) through the middle."
+        )
+    caption = " ".join(captions)
     return Drawing("approach", 2, caption, figure)
 
 
@@ -66,8 +75,9 @@ def _law(panel: Any, signature: SignatureResult) -> None:
         if len(kept) < 2:
             continue
         at, sizes = [x for x, _, _ in kept], [math.log10(abs(y)) for _, y, _ in kept]
+        errors = [e / abs(y) / math.log(10) if math.isfinite(e) else 0.0 for _, y, e in kept]
         marker, colour = SERIES[i % len(SERIES)]
-        panel.plot(at, sizes, marker, color=colour, markerfacecolor="none")
+        panel.errorbar(at, sizes, yerr=errors, fmt=marker, color=colour, markerfacecolor="none", elinewidth=0.6)
         centre, height = sum(at) / len(at), sum(sizes) / len(sizes)
         slope = exponents.get(curve.condition, math.nan)
         panel.plot([at[0], at[-1]], [height + slope * (x - centre) for x in (at[0], at[-1])], color=INK, zorder=0)
@@ -125,19 +135,27 @@ def _log10(value: float) -> float:
 
 
 def _axis(panel: Any, name: str, at: Iterable[float]) -> None:
-    """Ticks where there are points, few enough to be read."""
-    from matplotlib.ticker import StrMethodFormatter
+    """Ticks where there are points, few enough to be read: by their values, or by their logarithms if these tower."""
+    from matplotlib.ticker import NullLocator
 
     places = sorted(set(at))
-    panel.set_xlabel(rf"$\log_{{10}}$ {label(name, 20)}")
-    panel.set_xticks(places if len(places) <= 4 else places[:: -(-len(places) // 4)])
-    panel.xaxis.set_major_formatter(StrMethodFormatter("{x:.3g}"))
+    ticks = places if len(places) <= 4 else places[:: -(-len(places) // 4)]
+    valued = max(map(abs, places)) < 4
+    panel.set_xlabel(label(name, 20) if valued else rf"$\log_{{10}}$ {label(name, 20)}")
+    panel.set_xticks(ticks, [f"{10**tick if valued else tick:.6g}" for tick in ticks])
+    panel.xaxis.set_minor_locator(NullLocator())
 
 
 def _powers(panel: Any) -> None:
     """Powers of ten by their exponents: an axis from 1e6 to e^(10^5) is beyond what a logarithmic scale can hold."""
-    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    panel.yaxis.set_major_formatter(StrMethodFormatter("$10^{{{x:.0f}}}$"))
+    def shown(value: float, _: int | None) -> str:
+        return f"$10^{{{round(value)}}}$"
+
     panel.margins(0.12)
+    low, high = panel.get_ylim()
+    if math.floor(high) - math.ceil(low) < 1:  # fewer than two whole powers within
+        panel.set_ylim(min(low, math.floor(low + 0.1)), max(high, math.ceil(high - 0.1)))
+    panel.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    panel.yaxis.set_major_formatter(FuncFormatter(shown))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from idealab.experiment import Setting, show_setting
 from idealab.report import number
 from idealab.report.blocks import Block, Entry, Equation, Items, Section, Words, words
 from idealab.report.card import AssumptionCard, Card, ExperimentCard, Known, Place, SignatureCard
-from idealab.report.formula import Formula
-from idealab.symbolic.derivation import Derivation
+
+if TYPE_CHECKING:
+    from idealab.experiment import Setting
 
 _REMOVAL = {"breaks": "must break", "does_not_matter": "must hold"}
 _AGREEMENT = {
@@ -26,13 +27,17 @@ _AGREEMENT = {
 def disclosed(card: Card) -> tuple[Block, ...]:
     """Write out a card, from what is claimed to how it is tested."""
     citations = tuple(f"{cited}: {title}" for cited, title in card.references)
+    unmeasured = [s.name for s in card.signatures if card.experiments and not s.places]
+    kept = [a.name for a in card.assumptions if card.experiments and not a.removed_in]
+    gaps = [f"no experiment measures {_either(unmeasured)}"] if unmeasured else []
+    gaps += [f"no experiment takes {_either(kept)} away"] if kept else []
     return (
         Words((card.statement,)),
         Section("scope", (Words((card.scope,)),)),
         *_section("failure modes", (Items(card.failure_modes),) if card.failure_modes else ()),
         *_section("signatures", tuple(_signatures(card.signatures))),
         *_section("assumptions", tuple(map(_assumption, card.assumptions))),
-        *_section("experiments", tuple(map(_experiment, card.experiments))),
+        *_section("experiments", (*map(_experiment, card.experiments), *(Words((gap,)) for gap in gaps))),
         *_section("references", (Items(citations),) if citations else ()),
     )
 
@@ -57,13 +62,15 @@ def _signatures(signatures: Sequence[SignatureCard]) -> Iterator[Block]:
             "exact" if signature.exact else "asymptotic",
         )
         facts = _facts(replace(signature, reason=reason, must_kill=own))
-        yield Entry(signature.name, kind, (Words((signature.statement,)), *facts))
+        said = (Words((signature.statement,)),) if signature.statement else ()
+        yield Entry(signature.name, kind, (*said, *facts))
 
 
 def _facts(signature: SignatureCard) -> Iterator[Block]:
     """What is measured, where, which shape, along which knob, how near, which controls, and how it is known."""
     yield Equation(signature.equation)
-    yield Words((f"{signature.observable}, {_where(signature.places)}",), "measured")
+    where = f", {_where(signature.places)}" if signature.places else ""
+    yield Words((signature.observable + where,), "measured")
     if knobs := _knobs(signature.places):
         yield Words((knobs,), "knobs")
     if signature.reported:
@@ -83,8 +90,6 @@ def _facts(signature: SignatureCard) -> Iterator[Block]:
 
 
 def _where(places: Sequence[Place]) -> str:
-    if not places:
-        return "which no experiment measures"
     levels = {
         level: [p.experiment for p in places if p.level == level] for level in dict.fromkeys(p.level for p in places)
     }
@@ -105,8 +110,12 @@ def _knobs(places: Sequence[Place]) -> str:
 def _range(values: Sequence[Setting]) -> str:
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) == len(values):
-        return f"from {show_setting(min(numbers))} to {show_setting(max(numbers))}"
-    return "among " + ", ".join(map(show_setting, dict.fromkeys(values)))
+        return f"from {_shown(min(numbers))} to {_shown(max(numbers))}"
+    return "among " + ", ".join(map(_shown, dict.fromkeys(values)))
+
+
+def _shown(value: Setting) -> str:
+    return number.show(value, 6) if isinstance(value, float) else str(value)
 
 
 def _either(names: Sequence[str]) -> str:
@@ -149,34 +158,17 @@ def _assumption(assumption: AssumptionCard) -> Entry:
     if assumption.instead is not None:
         instead = assumption.instead
         blocks += [words(f"{instead.name}: {instead.statement}", "instead"), *_facts(instead)]
-    return Entry(assumption.name, where or ("no experiment takes it away",), tuple(blocks))
+    return Entry(assumption.name, where, tuple(blocks))
 
 
 def _experiment(experiment: ExperimentCard) -> Entry:
     often = f"at most {number.count(experiment.max_seeds, 'seed')}"
     if experiment.refinement is not None:
         name, values = experiment.refinement
-        often = f"refined in {name} = {', '.join(map(show_setting, values))}"
+        often = f"refined in {name} = {', '.join(map(_shown, values))}"
     blocks = [Words((experiment.statement,)), Words(("; ".join(experiment.conditions),), "conditions")]
     blocks += [
         Words((f"{observable} at {argument} = {', '.join(f'{value:.6g}' for value in values)}",), "recorded")
         for observable, (argument, values) in experiment.checkpoints.items()
     ]
     return Entry(experiment.name, (experiment.level, often), tuple(blocks))
-
-
-def derived(derivations: Sequence[Derivation]) -> Iterator[Entry]:
-    """Write out derivations, step by step, each with how it is known; steps that they share are written once."""
-    shown = set[int]()
-    for derivation in derivations:
-        shared = [step.name for step in derivation.steps if id(step) in shown]
-        blocks: list[Block] = [Words((derivation.statement,))]
-        if shared:
-            blocks.append(Words((f"it begins with {', '.join(shared)}, as above",)))
-        for step in derivation.steps:
-            if id(step) not in shown:
-                uses = f" from {', '.join(step.uses)}" if step.uses else ""
-                how = step.kind if step.kind == "given" else f"{step.kind}{uses}; {step.how}"
-                blocks += [Equation(Formula(step.equation), step.words), Words((how,), step.name)]
-        shown.update(map(id, derivation.steps))
-        yield Entry(derivation.name, (derivation.known,), tuple(blocks))

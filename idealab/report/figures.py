@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from idealab.verification import CellResult, Verification
 
 _BADNESS = {"absent": 2, "undecided": 1, "present": 0}
-_ROW = 0.135
-"""Inches that a row of names takes."""
+_ROW, _TIGHT, _MANY = 0.125, 0.105, 16
+"""Inches that a row of names takes, and that it takes where there are many."""
 
 _ACROSS = 4
 """Panels beside each other in two columns."""
@@ -66,7 +66,7 @@ def agreement(result: Verification) -> Drawing | None:
     if not names:
         return None
     rows, across = -(-len(names) // _ACROSS), min(_ACROSS, len(names))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.55 * rows + 0.3)
+    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 0.98 * rows + 0.3)
     panels = figure.subplots(rows, across, squeeze=False).flat
     experiments = list(dict.fromkeys(s.experiment for s in result.signatures))
     handles: dict[str, Any] = {}
@@ -75,17 +75,17 @@ def agreement(result: Verification) -> Drawing | None:
             marker, colour = SERIES[experiments.index(signature.experiment) % len(SERIES)]
             drawn = _measured(panel, [c for c in signature.cells if _comparable(c)], marker, colour)
             handles.setdefault(label(signature.experiment, 30), drawn)
-        _identity(panel)
+        _identity(panel, max(abs(c.tolerance) for s in result.signatures if s.name == name for c in s.cells))
         panel.set_title(label(name, 30))
     for panel in [*figure.axes][len(names) :]:
         panel.remove()
     figure.supxlabel("predicted", fontsize=7)
     figure.supylabel("measured", fontsize=7)
-    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=min(len(handles), 6))
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=min(len(handles), 8))
     caption = (
-        "Measured against predicted, for every cell of every signature. The line is the theory, without a fitted "
-        "parameter; grey bars are the declared tolerances, small dots the seeds, larger markers their means. A seed "
-        "stands at its cell's prediction plus its own deviation."
+        "Measured against predicted, cell by cell. The line is the theory, without a fitted parameter; grey bars are "
+        "the declared tolerances, dots the seeds (each at its cell's prediction plus its own deviation), larger "
+        "markers their means."
     )
     return Drawing("agreement", 2, caption, figure)
 
@@ -103,7 +103,7 @@ def _measured(panel: Any, cells: Sequence[CellResult], marker: str, colour: str)
     return panel.plot(at, [cell.measured for cell in cells], **style, zorder=3)[0]
 
 
-def _identity(panel: Any) -> None:
+def _identity(panel: Any, tolerance: float) -> None:
     """The line on which measured is predicted; logarithmic axes, where values span more than two decades."""
     values = [float(v) for line in panel.lines for v in (*line.get_xdata(), *line.get_ydata())]
     low, high = min(values), max(values)
@@ -113,7 +113,8 @@ def _identity(panel: Any) -> None:
         canvas.powers(panel.yaxis)
         low, high = low / 2, high * 2
     else:
-        room = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+        # Where there is next to nothing between the values, the tolerance is what there is to see.
+        room = max(0.12 * (high - low), 1.5 * tolerance if high - low < tolerance else 0.0) or 1.0
         low, high = low - room, high + room
         panel.locator_params(nbins=4)
     panel.plot([low, high], [low, high], color=canvas.INK, linewidth=0.6, zorder=1)
@@ -171,8 +172,8 @@ def controls(result: Verification) -> Drawing | None:
     _legend(strips.figure, marks)
     caption = (
         "Each assumption taken away in turn: how far the signatures then are from the prediction, in tolerances; the "
-        "marker is the cell that is furthest off, ticks are the others. What must break must leave the shaded region. "
-        "Open diamonds: the same runs against the theory of the broken case, where there is one."
+        "marker is the cell that is furthest off, ticks are the others. Open diamonds: the same runs against the "
+        "theory of the broken case."
     )
     return Drawing("controls", 1, caption, strips.figure)
 
@@ -188,7 +189,7 @@ _MUTANTS = {
 
 def mutants(result: Verification) -> Drawing | None:
     """The wrong formulas that were held against the same data, by their distance from the theory."""
-    found = () if result.mutants is None else result.mutants.mutants
+    found = () if result.mutants is None else [m for m in result.mutants.mutants if m.signature]  # not only counted
     if not found:
         return None
     judged, mutated = [s.name for s in result.signatures], [mutant.signature for mutant in found]
@@ -202,8 +203,8 @@ def mutants(result: Verification) -> Drawing | None:
     _legend(strips.figure, dict.fromkeys(_MUTANTS[s] for s in _MUTANTS if any(m.status == s for m in found)))
     caption = (
         "Would a wrong formula have been noticed? Each mark is the prediction with one change (a factor, a sign, an "
-        "exponent, a symbol), held against the same observations, at its distance from the theory where that is "
-        "largest. Ticks were refuted; diamonds lie within the tolerance, where nothing could tell them apart."
+        "exponent, a symbol) at its largest distance from the theory. Ticks were refuted by the same observations; "
+        "diamonds lie within the tolerance."
     )
     return Drawing("mutants", 1, caption, strips.figure)
 
@@ -284,7 +285,8 @@ def _legend(figure: Any, marks: Iterable[tuple[str, str, str]]) -> None:
     ]
     figure.legend(handles=handles, loc="lower center", ncols=3, borderpad=0.2, borderaxespad=0.2)
     (panel,) = figure.axes
-    canvas.fit(figure, panel, _ROW * len(panel.get_yticks()))
+    rows = len(panel.get_yticks())
+    canvas.fit(figure, panel, (_ROW if rows <= _MANY else _TIGHT) * rows)
 
 
 def _filled(marker: str) -> dict[str, Any]:

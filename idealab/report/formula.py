@@ -25,6 +25,7 @@ from idealab.report.latex import escape
 from idealab.symbolic.prediction import inline
 
 # Sympy's own annotations stop at Basic.
+_sympy: Any = sympy
 _Pretty: Any = PrettyPrinter
 _Latex: Any = LatexPrinter
 _MathML: Any = MathMLPresentationPrinter
@@ -89,6 +90,10 @@ class Quoted:
 AnyFormula = Formula | Quoted
 
 
+_LONG = 220
+"""Characters of LaTeX from which on a sum is several lines."""
+
+
 class _Printer(PrettyPrinter):
     """Sympy's printer, and the arguments of Min and Max in two dimensions too: Sympy leaves their names as typed."""
 
@@ -111,10 +116,23 @@ def equation(formula: sympy.Basic, width: int, indent: int = 0) -> Iterator[Text
         yield Text(" " * indent + inert(line).rstrip())
 
 
-def latex(formula: sympy.Basic) -> str:
-    """Write a formula in LaTeX, without delimiters; the names in it command nothing but letters and accents."""
-    printer: Any = _LatexPrinter()
-    return str(printer.doprint(formula))
+def latex(formula: sympy.Basic, inline: bool = False) -> str:
+    """Write a formula in LaTeX, without delimiters; ``inline`` for a line of text, with short fractions as a/b.
+
+    The names in it command nothing but letters and accents.
+    """
+    printer: Any = _LatexPrinter({"fold_short_frac": inline})
+    drawn = str(printer.doprint(formula))
+    sides: Any = formula.args
+    if inline or len(drawn) < _LONG or not (isinstance(formula, sympy.Equality) and isinstance(sides[1], sympy.Add)):
+        return drawn
+    terms = [str(printer.doprint(term)) for term in printer._as_ordered_terms(sides[1])]
+    if min(map(len, terms)) < _LONG / 4:
+        return drawn
+    # A sum of long terms is set with a line for each, as a person would.
+    signed = [term if term.startswith("-") or i == 0 else f"+ {term}" for i, term in enumerate(terms)]
+    lines = [rf"{printer.doprint(sides[0])} ={{}} & {signed[0]}", *(rf"& {term}" for term in signed[1:])]
+    return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
 
 
 _COMMAND = re.compile(r"\\([a-zA-Z]+|.?)")
@@ -137,12 +155,34 @@ def _tame(name: str) -> bool:
     return depth == 0 and not special and all(command in _ALLOWED for command in _COMMAND.findall(name))
 
 
+_ACCENTS = {"hat": "^", "bar": "¯", "tilde": "~"}
+
+
 class _LatexPrinter(LatexPrinter):
-    """Sympy hands a name with a backslash or braces on as it is; here only a tame one."""
+    """Sympy's printer, with a word as a word, where it sets each letter as a variable, and round numbers as round.
+
+    Sympy hands a name with a backslash or braces on as it is; here only a tame one.
+    """
+
+    def _print_Float(self, expr: Any) -> str:
+        mantissa, _, power = f"{float(expr):.15g}".partition("e")
+        if not power:
+            return mantissa
+        return (rf"{mantissa} \cdot " if mantissa != "1" else "") + f"10^{{{int(power)}}}"
+
+    def _print_Symbol(self, expr: Any, style: str = "plain") -> str:
+        name, _, index = str(expr.name).partition("_")
+        if index in _ACCENTS and name.isalpha():
+            return rf"\{index}{{{_Latex._print_Symbol(self, _sympy.Symbol(name))}}}"
+        if index in ("min", "max") and name.isalnum():
+            return rf"{_Latex._print_Symbol(self, _sympy.Symbol(name))}_{{\{index}}}"
+        drawn = str(_Latex._print_Symbol(self, expr, style))
+        words = "\\operatorname{" + str(expr.name).replace("_", r"\_") + "}"
+        return words if name.isascii() and name.isalpha() and len(name) > 1 and "\\" not in drawn else drawn
 
     def _deal_with_super_sub(self, string: str, style: str = "plain") -> str:
         if _tame(string):
-            return _Latex._deal_with_super_sub(self, string, style)
+            return str(_Latex._deal_with_super_sub(self, string, style))
         return rf"\text{{{escape(string)}}}".replace(r"\%", r"\char37{}")  # Sympy formats names by %
 
 
@@ -167,6 +207,13 @@ class _MathMLPrinter(MathMLPresentationPrinter):
             return Document.createTextNode(document, _mathematical(unescape(data)))
 
         document.createTextNode = escaped
+
+    def _print_Symbol(self, sym: Any, style: str = "plain") -> Any:
+        name, _, index = str(sym.name).partition("_")
+        if index in _ACCENTS and name.isalpha():
+            accent = self._element("mo", self._text(_ACCENTS[index]))
+            return self._element("mover", _MathML._print_Symbol(self, _sympy.Symbol(name), style), accent)
+        return _MathML._print_Symbol(self, sym, style)
 
     def _print_Indexed(self, e: Any) -> Any:
         if len(e.indices) == 1:

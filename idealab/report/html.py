@@ -6,13 +6,16 @@ A page brings its own style, loads nothing and runs nothing; its content securit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from sympy.printing.pretty.pretty_symbology import (  # pyright: ignore[reportMissingTypeStubs]
+    greek_unicode,  # pyright: ignore[reportUnknownVariableType]
+)
 
 from idealab import __version__
 from idealab.report import number
@@ -21,8 +24,11 @@ from idealab.report.card import Card
 from idealab.report.disclosure import disclosed
 from idealab.report.formula import AnyFormula, Quoted
 from idealab.report.inert import inert
+from idealab.report.latex import inside, pieces
 
 _POWER = re.compile(r"-?[\d.]+e[-+]\d+", re.ASCII)
+_GREEK = cast("dict[str, str]", greek_unicode)
+_ACCENTS = {"hat": "\N{COMBINING CIRCUMFLEX ACCENT}", "bar": "\N{COMBINING MACRON}", "tilde": "\N{COMBINING TILDE}"}
 _LONGEST = 4000
 """Characters of one text that are shown."""
 
@@ -32,10 +38,13 @@ def card_page(card: Card) -> str:
     return render("card.html", card=card, blocks=disclosed(card))
 
 
-def blocks_html(blocks: Sequence[Block], level: int = 3) -> str:
-    """Write blocks as a piece of HTML without a style of its own, as for a notebook; headings begin at ``level``."""
+def blocks_html(blocks: Sequence[Block], level: int = 3, fold: bool = False) -> str:
+    """Write blocks as a piece of HTML without a style of its own, as for a notebook.
+
+    Headings begin at ``level``; ``fold`` folds the facts of an entry.
+    """
     macros: Any = environment().get_template("blocks.html").module
-    return str(macros.written(blocks, level))
+    return str(macros.written(blocks, level, fold))
 
 
 def render(template: str, **content: Any) -> str:
@@ -58,6 +67,7 @@ def environment() -> Environment:
     made.filters["labelled"] = _labelled
     made.filters["drawn"] = Markup  # an SVG that this program drew
     made.filters["figure"] = figure
+    made.filters["sentence"] = sentence
     made.tests["kind"] = _is_a
     return made
 
@@ -82,6 +92,36 @@ def mathematics(formula: AnyFormula, display: Literal["inline", "block"] = "inli
         return Markup("<code>{}</code>").format(clipped(formula.text))
     drawn = Markup(f'<math display="{display}">') + Markup(formula.mathml) + Markup("</math>")
     return drawn if display == "block" else Markup('<span class="formula">') + drawn + Markup("</span>")
+
+
+def sentence(text: str) -> Markup:
+    """Write a theorist's sentence with its symbols as such: gamma^2, w_hat, 1e-6; see `idealab.report.latex.prose`."""
+    return Markup("").join(
+        escape(piece) if isinstance(piece, str) else _symbol(piece) for piece in pieces(clipped(text))
+    )
+
+
+def _symbol(parts: Mapping[str, str]) -> Markup:
+    if "name" in parts:
+        return Markup("<em>{}</em>").format(parts["name"])
+    if "sign" in parts or "minus" in parts:
+        return escape("·" if parts.get("sign") == "." else "\N{MINUS SIGN}")
+    if "raised" in parts:
+        return _raised(parts["raised"])
+    if "digits" in parts:
+        mantissa = "" if parts["digits"] == "1" else f"{parts['digits']}·"
+        return escape(f"{mantissa}10") + _raised(f"^{int(parts['power'])}")
+    letter = _GREEK.get(parts["base"], parts["base"])
+    below = parts.get("below", "")[1:]
+    if below in _ACCENTS:
+        letter, below = letter + _ACCENTS[below], ""
+    index = Markup("<sub>{}</sub>").format(_GREEK.get(below, below)) if below else Markup("")
+    return Markup("<var>{}</var>").format(letter) + index + _raised(parts.get("above", ""))
+
+
+def _raised(exponent: str) -> Markup:
+    text = inside(exponent).replace("-", "\N{MINUS SIGN}")
+    return Markup("<sup>{}</sup>").format(text) if text else Markup("")
 
 
 def figure(value: float | str) -> Markup:

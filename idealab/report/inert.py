@@ -19,9 +19,9 @@ def inert(text: str) -> str:
 
 
 def _shown(character: str) -> str:
-    if character.isspace():
-        return " "
     kind, code = unicodedata.category(character), ord(character)
+    if character.isspace():
+        return character if kind == "Zs" else " "
     if kind == "Cc":
         return chr(_CONTROL_PICTURES + (code if code < 0x20 else 0x21)) if code < 0x80 else "\N{REPLACEMENT CHARACTER}"
     return "\N{REPLACEMENT CHARACTER}" if kind in ("Cf", "Cs") and character not in _HARMLESS else character

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from idealab.report.blocks import Block, Entry, Equation, Items, Section, Words
 from idealab.report.formula import AnyFormula
 from idealab.report.inert import inert
-from idealab.report.latex import escape
+from idealab.report.latex import plain, prose
 
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~$&!]|^(?=[-+=])|(?<=^\d)[.)]")
+_IN_MATHEMATICS = {"<": r"\lt ", ">": r"\gt ", "\n": " ", "](": "]{}(", "`": r"\char96{}"}
 
 
 def markdown(title: str, blocks: Sequence[Block]) -> str:
@@ -24,8 +25,11 @@ def _quiet(text: str) -> str:
 
 
 def _mathematics(formula: AnyFormula) -> str:
-    """LaTeX without the signs of which a reader without mathematics would make tags."""
-    return formula.latex.replace("<", r"\lt ").replace(">", r"\gt ").replace("\n", " ")
+    """LaTeX without the signs of which a reader that knows no mathematics would make tags, links or code."""
+    latex = formula.latex
+    for sign, instead in _IN_MATHEMATICS.items():
+        latex = latex.replace(sign, instead)
+    return latex
 
 
 def _markdown(blocks: Sequence[Block], level: int) -> Iterator[str]:
@@ -49,27 +53,32 @@ def _markdown(blocks: Sequence[Block], level: int) -> Iterator[str]:
 
 def latex(title: str, blocks: Sequence[Block]) -> str:
     """Write blocks as a LaTeX fragment, which needs amsmath."""
-    return "\n".join([rf"\section*{{{escape(title)}}}", *_latex(blocks)])
+    return "\n".join([rf"\section*{{{plain(title)}}}", *_latex(blocks)])
 
 
 def _latex(blocks: Sequence[Block]) -> Iterator[str]:
     for block in blocks:
         match block:
             case Section():
-                yield rf"\subsection*{{{escape(block.title)}}}"
+                yield rf"\subsection*{{{plain(block.title)}}}"
                 yield from _latex(block.blocks)
             case Entry():
-                facts = rf" \textit{{{escape(' · '.join(block.facts))}}}" if block.facts else ""
-                yield rf"\paragraph{{{escape(block.name)}}}{facts}\par"
+                facts = rf" \textit{{{plain(' · '.join(block.facts))}}}" if block.facts else ""
+                yield rf"\paragraph{{{plain(block.name)}}}{facts}\par"
                 yield from _latex(block.blocks)
             case Words():
-                text = "".join(escape(run) if isinstance(run, str) else f"${run.latex}$" for run in block.runs)
-                label = rf"\textbf{{{escape(block.label)}}} " if block.label else ""
+                text = "".join(_sentence(run) if isinstance(run, str) else f"${run.latex}$" for run in block.runs)
+                label = rf"\textbf{{{plain(block.label)}}} " if block.label else ""
                 yield rf"\noindent {label}{text}\par"
             case Items():
                 yield r"\begin{itemize}"
-                yield from (rf"\item {{}}{escape(item)}" for item in block.items)
+                yield from (rf"\item {{}}{prose(item)}" for item in block.items)
                 yield r"\end{itemize}"
             case Equation():
-                yield from [rf"\noindent {escape(block.label)}"] * bool(block.label)
+                yield from [rf"\noindent {prose(block.label)}"] * bool(block.label)
                 yield from (r"\begin{equation*}", block.formula.latex, r"\end{equation*}")
+
+
+def _sentence(text: str) -> str:
+    """A piece of a sentence: `prose` drops the spaces at its ends."""
+    return " " * text.startswith(" ") + prose(text.strip()) + " " * (text.endswith(" ") and bool(text.strip()))

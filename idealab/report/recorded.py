@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from idealab.errors import LedgerError
 from idealab.ledger.records import VERIFICATION
 from idealab.verification import MutantResult, MutationResult, Verification
 
+_MOST = 10**5
 _MUTANTS = ("survivors", "not_seen", "not_resolved", "refuted")
 
 
@@ -36,7 +38,7 @@ def verification(sha: str, document: Mapping[str, Any]) -> Verification:
         raise LedgerError(f"{here} is no verification but has schema={document.get('schema')!r}; name a verification")
     result = cast("dict[str, Any]", document["result"])
     mutants = result.get("mutants")
-    plain = cast("Verification", _read(Verification, {**result, "mutants": None}, here))
+    plain = cast("Verification", read(Verification, {**result, "mutants": None}, here))
     controls = [s for c in plain.controls for s in (*c.signatures, *([c.rival] if c.rival else []))]
     empty = next((s.name for s in (*plain.signatures, *controls) if not s.cells), None)
     if empty is not None:
@@ -49,16 +51,30 @@ def _mutants(value: Any, here: str) -> MutationResult:
     if not isinstance(value, dict):
         raise _refusal(here, value, "a group of fields")
     fields = cast("dict[str, Any]", value)
-    every = [mutant for name in _MUTANTS for mutant in _read(list[Any], fields.get(name, []), f"{here}.{name}")]
-    read = tuple(_read(MutantResult, {"formula": "", **_fields(mutant, here)}, here) for mutant in every)
+    every = [mutant for name in _MUTANTS for mutant in read(list[Any], fields.get(name, []), f"{here}.{name}")]
+    found = [read(MutantResult, {"formula": "", **_fields(mutant, here)}, here) for mutant in every]
     return MutationResult(
-        mutants=read,
-        equivalent=_read(int, fields.get("equivalent"), f"{here}.equivalent"),
-        refused=_read(tuple[str, ...], fields.get("refused", []), f"{here}.refused"),
+        mutants=(*found, *_only_counted(fields, here)),
+        equivalent=read(int, fields.get("equivalent"), f"{here}.equivalent"),
+        refused=read(tuple[str, ...], fields.get("refused", []), f"{here}.refused"),
     )
 
 
-def _read(kind: Any, value: Any, here: str) -> Any:
+def _only_counted(fields: Mapping[str, Any], here: str) -> list[MutantResult]:
+    """Those that a record counts without naming them, as the first ones did: nameless, and at no known distance."""
+    if "refuted" in fields:
+        return []
+    counts: dict[Any, int] = {s: read(int, fields.get(s, 0), f"{here}.{s}") for s in ("killed", "undefined")}
+    if not all(0 <= count <= _MOST for count in counts.values()):
+        raise _refusal(here, counts, f"numbers of mutants, 0 to {_MOST}")
+    return [
+        MutantResult("", "", "", "", status, math.nan, "", False)
+        for status, count in counts.items()
+        for _ in range(count)
+    ]
+
+
+def read(kind: Any, value: Any, here: str) -> Any:
     """Return the value as the kind that is asked for; ``here`` says where it stands."""
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
@@ -66,7 +82,7 @@ def _read(kind: Any, value: Any, here: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _built(cast("type", kind), _fields(value, here), here)
     if origin in (Union, types.UnionType):
-        return None if value is None else _read(next(part for part in parts if part is not type(None)), value, here)
+        return None if value is None else read(next(part for part in parts if part is not type(None)), value, here)
     if origin is Literal:
         if value not in parts:
             raise _refusal(here, value, " or ".join(map(repr, parts)))
@@ -86,9 +102,9 @@ def _built(kind: type, value: Mapping[str, Any], here: str) -> Any:
     given: dict[str, Any] = {}
     for name, (hint, needed) in _declared(kind).items():
         if name in value:
-            given[name] = _read(hint, value[name], f"{here}.{name}")
+            given[name] = read(hint, value[name], f"{here}.{name}")
         elif needed:
-            raise LedgerError(f"{here} lacks the field {name!r}, which every verification has; the record is not whole")
+            raise LedgerError(f"{here} lacks the field {name!r}, which it must have; the record is not whole")
     return kind(**given)
 
 
@@ -110,8 +126,8 @@ def _sequence(kind: Any, value: Any, here: str) -> Any:
     if not open_ended and len(items) != len(parts):
         raise _refusal(here, value, f"{len(parts)} items")
     kinds = [parts[0]] * len(items) if open_ended else parts
-    read = (_read(part, item, f"{here}[{i}]") for i, (part, item) in enumerate(zip(kinds, items, strict=True)))
-    return [*read] if get_origin(kind) is list else tuple(read)
+    items_read = (read(part, item, f"{here}[{i}]") for i, (part, item) in enumerate(zip(kinds, items, strict=True)))
+    return [*items_read] if get_origin(kind) is list else tuple(items_read)
 
 
 def _fields(value: Any, here: str) -> dict[str, Any]:
@@ -123,6 +139,6 @@ def _fields(value: Any, here: str) -> dict[str, Any]:
 def _refusal(here: str, value: Any, expected: str) -> LedgerError:
     shown = repr(value)
     return LedgerError(
-        f"{here} is {shown if len(shown) <= 60 else shown[:57] + '...'}, but a verification has {expected} there; "
+        f"{here} is {shown if len(shown) <= 60 else shown[:57] + '...'}, but a record has {expected} there; "
         "the record was not written by this version of idealab"
     )

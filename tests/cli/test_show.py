@@ -38,7 +38,7 @@ CLAIMS = (
     "there is a spring",
     "clock must break",
     "broken clock: with a polynomial tail",
-    "no experiment takes it away",
+    "no experiment takes colour away",
     "idealized · at most 64 seeds",
     "eta=0.5; eta=0.25",
     "product at t = 10000, 1e+06",
@@ -62,9 +62,12 @@ def test_every_format_says_the_same(toy: object, capsys: pytest.CaptureFixture[s
     said = unescape(capsys.readouterr().out)
     if form == "html":
         said = re.sub(r"<math.*?</math>|<code>.*?</code>", "FORMULA", said)
+        for drawn, typed in (("10<sup>6</sup>", "1e+06"), ("γ", "gamma"), ("η", "eta")):  # symbols in a sentence
+            said = said.replace(drawn, typed)
         said = re.sub(r"<[^>]*>", "", said)
     if form == "latex":
         said = re.sub(r"\\(?:item|noindent|par|textit|textbf)\b ?", "", said.replace(r"$\cdot$", "·"))
+        said = re.sub(r"\$\\?([A-Za-z]+)\$", r"\1", said.replace("$10^{6}$", "1e+06"))  # symbols in a sentence
     words = " ".join(re.sub(r"\$.*?\$", "FORMULA", re.sub(r"[\\{}*]", "", said)).split())
     prose = [re.sub(r"within .*", "within FORMULA relative plus FORMULA absolute", claim) for claim in CLAIMS]
     assert [claim for claim in prose if claim not in words] == []

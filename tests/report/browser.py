@@ -6,14 +6,20 @@ import base64
 import itertools
 import json
 import os
+import select
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _FLAGS = ("--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+
+_PATIENCE = 60
+"""Seconds of silence after which the browser is taken for dead."""
 
 CONTRAST = """(() => {
   const parse = c => (c.match(/[\\d.]+/g) || []).map(Number);
@@ -82,6 +88,13 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    @contextmanager
+    def printing(self) -> Iterator[None]:
+        """Show the page as it is laid out for paper."""
+        self._ask("Emulation.setEmulatedMedia", media="print")
+        yield
+        self._ask("Emulation.setEmulatedMedia", media="")
+
     def requests(self) -> list[str]:
         """Every address that was asked for since the page was opened."""
         return [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
@@ -116,6 +129,8 @@ class Browser:
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._in], [], [], _PATIENCE)
+            assert ready, f"the browser has said nothing for {_PATIENCE} s"
             read = os.read(self._in, 1 << 20)
             assert read, "the browser has ended"
             self._buffer += read

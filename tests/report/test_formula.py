@@ -69,9 +69,18 @@ def test_a_name_in_latex_commands_nothing(name: str) -> None:
         assert "^^" not in drawn
 
 
-@pytest.mark.parametrize("name", ["\\hat{w}", "\\hat{w}_i", "theta_max", "\\mathcal{L}", "|w|", "\\varepsilon"])
+@pytest.mark.parametrize("name", ["\\hat{w}", "\\hat{w}_i", "theta_1", "\\mathcal{L}", "|w|", "\\varepsilon"])
 def test_a_name_in_latex_may_draw_a_letter(name: str) -> None:
     assert Formula(sp.Symbol(name)).latex == sp.latex(sp.Symbol(name))
+
+
+def test_accents_and_words_are_drawn_as_such() -> None:
+    assert Formula(sp.Symbol("w_hat")).latex == r"\hat{w}"
+    assert Formula(sp.Symbol("theta_max")).latex == r"\theta_{\max}"
+    assert Formula(sp.Symbol("gap")).latex == r"\operatorname{gap}"
+    (hat,) = mathml(sp.Symbol("w_hat")).iter("mover")
+    assert "".join(hat.itertext()) == "w^"
+    assert Formula(sp.Float(1e-8) * sp.Symbol("t")).latex == r"10^{-8} t"
 
 
 def test_a_formula_of_a_record_is_never_evaluated() -> None:
