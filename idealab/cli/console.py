@@ -9,25 +9,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from idealab.errors import UsageError
+from idealab.report.inert import inert
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 PIPED_WIDTH = 100
 """Columns where standard output is no terminal and COLUMNS is not set."""
-
-
-_TURNS = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))  # of direction, and ends of lines
-_HIDDEN = dict.fromkeys((*range(0x80, 0xA0), *_TURNS), 0xFFFD)
-_PICTURES = {code: 0x2400 + code for code in range(0x20)} | {0x7F: 0x2421} | _HIDDEN
-
-
-def inert(text: str) -> str:
-    """The text with every character that steers a terminal shown as a picture of it: escapes, and turns of direction.
-
-    Names come from records that anybody may have written. Each character stays one character.
-    """
-    return text.translate(_PICTURES)
 
 
 def width() -> int:
@@ -70,8 +58,6 @@ def draw(lines: Iterable[Text]) -> None:
     What a terminal would obey in them is only shown: the words may come from a record that somebody else wrote.
     """
     from rich.console import Console
-
-    from idealab.report.inert import inert
 
     console = Console(file=sys.stdout, width=width(), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
