@@ -184,11 +184,31 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """Runs of the same declaration on one master seed, before this one, as far as the ledger holds them.
+
+    ``finished`` counts those that came to a verdict; ``verdict`` and ``record`` are of the last of these. None finished
+    means that it was begun, and that something was observed.
+    """
+
+    master_seed: int
+    finished: int
+    verdict: str = ""
+    record: str = ""
+
+    def __str__(self) -> str:
+        if not self.finished:
+            return f"begun with master seed {self.master_seed}, never finished"
+        times = "" if self.finished == 1 else f" {self.finished} times, last"
+        return f"run with master seed {self.master_seed}{times}: {self.verdict} (record {self.record[:8]})"
+
+
+@dataclass(frozen=True)
 class Verification:
     """The verdict on an idea, and all that it rests on.
 
     ``hints`` name, for a refuted signature, wrong formulas that the same data support: where to look, and no result.
-    ``cut_short`` says that a budget ended the run.
+    ``cut_short`` says that a budget ended the run. ``earlier`` says how often the same declaration was run before.
     """
 
     idea: str
@@ -207,6 +227,7 @@ class Verification:
     hints: tuple[str, ...] = ()
     cut_short: bool = False
     record: str | None = None
+    earlier: tuple[Earlier, ...] = ()
 
     def with_record(self, record: str) -> Verification:
         """The same verification, naming the ledger object that holds it."""

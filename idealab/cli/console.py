@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from idealab.errors import UsageError
+from idealab.report.inert import inert
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,6 +31,10 @@ def write(text: str) -> None:
     UsageError
         If it cannot be written, as on a full disk.
     """
+    _write("\n".join(map(inert, text.split("\n"))))
+
+
+def _write(text: str) -> None:
     try:
         _put(sys.stdout, text)
     except BrokenPipeError:
@@ -42,7 +47,7 @@ def write(text: str) -> None:
 def say(text: str) -> None:
     """Write a line to standard error."""
     try:
-        _put(sys.stderr, text)
+        _put(sys.stderr, inert(text))
     except OSError:
         _abandon(sys.stderr)
 
@@ -54,14 +59,12 @@ def draw(lines: Iterable[Text]) -> None:
     """
     from rich.console import Console
 
-    from idealab.report.inert import inert
-
     console = Console(file=sys.stdout, width=width(), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         for line in lines:
             line.plain = inert(line.plain)
             console.print(line, soft_wrap=True)  # lines are laid out already
-    write(captured.get().rstrip("\n"))
+    _write(captured.get().rstrip("\n"))
 
 
 def _put(stream: TextIO, text: str) -> None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 from idealab.report import number
 from idealab.report.blocks import Block, Entry, Equation, Items, Section, Words, words
 from idealab.report.card import AssumptionCard, Card, ExperimentCard, Known, Place, SignatureCard
-from idealab.report.formula import Formula
-from idealab.symbolic.derivation import Derivation
 
 if TYPE_CHECKING:
     from idealab.experiment import Setting
@@ -29,13 +27,17 @@ _AGREEMENT = {
 def disclosed(card: Card) -> tuple[Block, ...]:
     """Write out a card, from what is claimed to how it is tested."""
     citations = tuple(f"{cited}: {title}" for cited, title in card.references)
+    unmeasured = [s.name for s in card.signatures if card.experiments and not s.places]
+    kept = [a.name for a in card.assumptions if card.experiments and not a.removed_in]
+    gaps = [f"no experiment measures {_either(unmeasured)}"] if unmeasured else []
+    gaps += [f"no experiment takes {_either(kept)} away"] if kept else []
     return (
         Words((card.statement,)),
         Section("scope", (Words((card.scope,)),)),
         *_section("failure modes", (Items(card.failure_modes),) if card.failure_modes else ()),
         *_section("signatures", tuple(_signatures(card.signatures))),
         *_section("assumptions", tuple(map(_assumption, card.assumptions))),
-        *_section("experiments", tuple(map(_experiment, card.experiments))),
+        *_section("experiments", (*map(_experiment, card.experiments), *(Words((gap,)) for gap in gaps))),
         *_section("references", (Items(citations),) if citations else ()),
     )
 
@@ -67,7 +69,8 @@ def _signatures(signatures: Sequence[SignatureCard]) -> Iterator[Block]:
 def _facts(signature: SignatureCard) -> Iterator[Block]:
     """What is measured, where, which shape, along which knob, how near, which controls, and how it is known."""
     yield Equation(signature.equation)
-    yield Words((f"{signature.observable}, {_where(signature.places)}",), "measured")
+    where = f", {_where(signature.places)}" if signature.places else ""
+    yield Words((signature.observable + where,), "measured")
     if knobs := _knobs(signature.places):
         yield Words((knobs,), "knobs")
     if signature.reported:
@@ -87,8 +90,6 @@ def _facts(signature: SignatureCard) -> Iterator[Block]:
 
 
 def _where(places: Sequence[Place]) -> str:
-    if not places:
-        return "which no experiment measures"
     levels = {
         level: [p.experiment for p in places if p.level == level] for level in dict.fromkeys(p.level for p in places)
     }
@@ -157,7 +158,7 @@ def _assumption(assumption: AssumptionCard) -> Entry:
     if assumption.instead is not None:
         instead = assumption.instead
         blocks += [words(f"{instead.name}: {instead.statement}", "instead"), *_facts(instead)]
-    return Entry(assumption.name, where or ("no experiment takes it away",), tuple(blocks))
+    return Entry(assumption.name, where, tuple(blocks))
 
 
 def _experiment(experiment: ExperimentCard) -> Entry:
@@ -171,20 +172,3 @@ def _experiment(experiment: ExperimentCard) -> Entry:
         for observable, (argument, values) in experiment.checkpoints.items()
     ]
     return Entry(experiment.name, (experiment.level, often), tuple(blocks))
-
-
-def derived(derivations: Sequence[Derivation]) -> Iterator[Entry]:
-    """Write out derivations, step by step, each with how it is known; steps that they share are written once."""
-    shown = set[int]()
-    for derivation in derivations:
-        shared = [step.name for step in derivation.steps if id(step) in shown]
-        blocks: list[Block] = [Words((derivation.statement,))]
-        if shared:
-            blocks.append(Words((f"it begins with {', '.join(shared)}, as above",)))
-        for step in derivation.steps:
-            if id(step) not in shown:
-                uses = f" from {', '.join(step.uses)}" if step.uses else ""
-                how = step.kind if step.kind == "given" else f"{step.kind}{uses}; {step.how}"
-                blocks += [Equation(Formula(step.equation), step.words), Words((how,), step.name)]
-        shown.update(map(id, derivation.steps))
-        yield Entry(derivation.name, (derivation.known,), tuple(blocks))

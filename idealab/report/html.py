@@ -38,10 +38,13 @@ def card_page(card: Card) -> str:
     return render("card.html", card=card, blocks=disclosed(card))
 
 
-def blocks_html(blocks: Sequence[Block], level: int = 3) -> str:
-    """Write blocks as a piece of HTML without a style of its own, as for a notebook; headings begin at ``level``."""
+def blocks_html(blocks: Sequence[Block], level: int = 3, fold: bool = False) -> str:
+    """Write blocks as a piece of HTML without a style of its own, as for a notebook.
+
+    Headings begin at ``level``; ``fold`` folds the facts of an entry.
+    """
     macros: Any = environment().get_template("blocks.html").module
-    return str(macros.written(blocks, level))
+    return str(macros.written(blocks, level, fold))
 
 
 def render(template: str, **content: Any) -> str:

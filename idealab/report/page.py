@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from idealab.report import canvas, mutants, number
 from idealab.report.declared import declared_card, unlike
-from idealab.report.disclosure import derived, disclosed
+from idealab.report.disclosure import disclosed
 from idealab.report.html import render
 from idealab.report.terminal import CONCLUSION, DID, in_tolerances, reservations, seen
+from idealab.report.trail import entries
 
 if TYPE_CHECKING:
     from idealab.idea import Idea
@@ -142,7 +144,7 @@ def page(
         card=disclosed(card),
         installed=idea is not None,
         unlike=other,
-        derivations=[] if idea is None else [*derived(_derivations(result, idea, other))],
+        derivations=[] if idea is None else [*entries(_derivations(result, idea, other))],
         groups=list(_groups(result)),
         pictures=pictures,
         left_out=[drawing.name for drawing in drawings if drawing.name not in {picture.name for picture in pictures}],
@@ -150,6 +152,7 @@ def page(
         mutants=_mutants(result),
         cells=_cells(result),
         costs=_costs(result),
+        commands=[*_commands(result)],
         environment=sorted((str(name), _shown(value)) for name, value in result.environment.items()),
     )
 
@@ -254,6 +257,19 @@ def _costs(result: Verification) -> list[tuple[str, str]]:
     if cost.fixed_design_seeds:
         costs.append(("seeds of a fixed design of equal power", f"{cost.fixed_design_seeds}"))
     return [*costs, ("gradient evaluations", f"{cost.gradient_evaluations:.3g}")]
+
+
+def _commands(result: Verification) -> Iterator[tuple[str, str]]:
+    """How somebody else checks the record; no name that a shell would take for more than a name."""
+    yield (
+        "idealab ledger check",
+        "hashes every record again, and judges every verification again from what was observed",
+    )
+    if re.fullmatch(r"\w+", result.idea, re.ASCII):
+        yield (
+            f"idealab verify {result.idea} --declared {result.declaration}",
+            "runs it again, with the options that were given, and refuses if anything that was declared has changed",
+        )
 
 
 def _shown(value: Any) -> str:

@@ -88,7 +88,9 @@ def _heading(result: Verification, width: int, declared: str) -> Iterator[Text]:
     else:
         yield Text(result.idea, style="bold")
         yield from paragraph(result.statement, width)
+    before = sum(max(earlier.finished, 1) for earlier in result.earlier)
     words = f"declared {result.declaration[:8]} before the first run" + (f" · {declared}" if declared else "")
+    words += f" · run {number.count(before, 'time')} before" if before else ""
     yield from paragraph(words, width, indent="  ", style="dim", widest=width)
 
 

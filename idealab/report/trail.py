@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from idealab.report.formula import equation, latex as formula_latex
+from idealab.report.blocks import Block, Entry, Equation, Words
+from idealab.report.formula import Formula, equation, latex as formula_latex
 from idealab.report.latex import plain, prose
 from idealab.report.table import paragraph
 
@@ -32,6 +33,26 @@ def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
             yield from paragraph(step.words, width, first=f"{j:3}. ")
             yield from equation(step.equation, width, indent=9)
             yield from paragraph(_how(step), width, first=" " * 5, indent=" " * 7, style="dim")
+
+
+def blocks(derivation: Derivation, above: Container[int] = ()) -> tuple[Block, ...]:
+    """Lay out a derivation, an entry for each step, to be written in any format; steps ``above`` only by name."""
+    shared = [step.name for step in derivation.steps if id(step) in above]
+    before = (Words((f"it begins with {', '.join(shared)}, as above",)),) if shared else ()
+    steps = (
+        Entry(step.name, (_basis(step),), (Words((step.words,)), Equation(Formula(step.equation))))
+        for step in derivation.steps
+        if id(step) not in above
+    )
+    return Words((f"{derivation.statement} ({derivation.known})",)), *before, *steps
+
+
+def entries(derivations: Sequence[Derivation]) -> Iterator[Entry]:
+    """Lay out several derivations; steps that they share are written once."""
+    above = set[int]()
+    for derivation in derivations:
+        yield Entry(derivation.name, (derivation.known,), blocks(derivation, above))
+        above.update(map(id, derivation.steps))
 
 
 def latex(derivations: Sequence[Derivation], command: str = "") -> str:
@@ -105,7 +126,11 @@ def _step(derivation: Derivation, step: Step) -> dict[str, Any]:
 
 
 def _how(step: Step) -> str:
+    return f"{step.name}: {_basis(step)}"
+
+
+def _basis(step: Step) -> str:
     if step.kind == "given":
-        return f"{step.name}: given"
+        return "given"
     uses = f", from {', '.join(step.uses)}" if step.uses else ""
-    return f"{step.name}: {step.kind}{uses}; {step.how}"
+    return f"{step.kind}{uses}; {step.how}"

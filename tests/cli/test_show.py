@@ -38,7 +38,7 @@ CLAIMS = (
     "there is a spring",
     "clock must break",
     "broken clock: with a polynomial tail",
-    "no experiment takes it away",
+    "no experiment takes colour away",
     "idealized · at most 64 seeds",
     "eta=0.5; eta=0.25",
     "product at t = 10000, 1e+06",

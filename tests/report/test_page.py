@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from html import unescape
 from itertools import pairwise
 
+import click
 import pytest
 
+from idealab.cli.group import group
 from idealab.errors import LedgerError
 from idealab.ledger.store import Ledger
 from idealab.report import canvas, page as module
@@ -87,9 +90,23 @@ def test_the_page_of_a_real_record(judged, toy):
     assert "killed" in said
     assert "2026-01-31 12:00 UTC" in said
     assert written.count("<math") >= 3
-    assert "derived from motion" in said
+    assert "derived, from motion; computed by Sympy" in said
     assert not {tag for tag, _ in elements(written)} & {"script", "img", "link", "iframe", "object", "form"}
     assert not re.search(r"https?://|url\(|@import", written)
+
+
+def test_the_commands_that_check_it_exist(whole):
+    lines = re.findall(r"<code>idealab ([^<]*)</code>", page(whole, WHEN, content(whole)))
+    assert [line.split()[0] for line in lines] == ["ledger", "verify"]
+    for line in lines:
+        command, arguments = group, shlex.split(line)
+        while isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), arguments.pop(0))
+            assert found is not None, line
+            command = found
+        assert command.make_context("idealab", arguments).params is not None
+    named = replace(whole, idea="a; rm -rf")
+    assert "idealab verify" not in page(named, WHEN, content(named))
 
 
 def test_without_the_idea_its_formulas_are_text(judged):
