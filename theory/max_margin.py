@@ -185,7 +185,7 @@ def _divergence(known: Known) -> sp.Equality:
 
 @cache
 def _late_slope(decaying: sp.Expr, *rates: sp.Rational) -> sp.Expr:
-    """Log-log slope in the limit, for given lambda_min and theta: with z = e^(-s/k), of a quotient of polynomials at 0."""
+    """Log-log slope in the limit, for given rates: of a quotient of polynomials in z = e^(-s/k), at 0."""
     z, k = sp.Symbol("z", positive=True), sp.ilcm(*(rate.q for rate in rates))
     sums = decaying.subs(dict(zip((lambda_min, theta), rates, strict=True))).subs(s, -k * log(z))
     return sp.cancel(-z / k * sums.diff(z) / sums).subs(z, 0)
