@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from idealab.verification import Verification
 
 
+_NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?", re.ASCII)
 _SHORT = 60
 """Characters up to which words are repeated rather than referred to."""
 
@@ -87,10 +89,15 @@ def _tolerance(criterion: Mapping[str, Any], local: Signature | None) -> str:
         shown = {name: _installed(part) for name, part in formulas.items() if part.expression != 0}
     else:
         parts = {name: cast("dict[str, Any]", part) for name, part in criterion.items() if isinstance(part, dict)}
-        shown = {name: code(str(part["text"])) for name, part in parts.items() if part["text"] != "0"}
+        shown = {name: _recorded(str(part["text"])) for name, part in parts.items() if part["text"] != "0"}
     words = {"rtol": "relative", "atol": "absolute"}
     said = [f"{value} {words[name]}" if name in words else f"{plain(name)} {value}" for name, value in shown.items()]
     return " and ".join(said)
+
+
+def _recorded(text: str) -> str:
+    """A tolerance as it was recorded; a number as a person writes it."""
+    return f"${quantity(float(text), 6)}$" if _NUMBER.fullmatch(text) else code(text)
 
 
 def _installed(formula: Prediction) -> str:

@@ -100,7 +100,7 @@ def pieces(text: str) -> Iterator[str | Mapping[str, str]]:
 
 def code(text: str) -> str:
     """Write a formula that is only text in typewriter, and let it break after an operator."""
-    broken = re.sub(r"([-+*/,)=·])", "\\1\0", text)
+    broken = re.sub(r"(\*\*|(?<!\de)[-+]|[*/,)=·])", "\\1\0", text)
     return r"\texttt{" + r"\allowbreak{}".join(map(_kept, broken.split("\0"))) + "}"
 
 

@@ -80,6 +80,7 @@ def test_numbers_are_written_for_math_mode(value: float, latex: str) -> None:
 
 def test_a_formula_that_is_text_stays_text_and_breaks_after_operators() -> None:
     assert code("a_1*(b)") == r"\texttt{a\_1*\allowbreak{}(b)\allowbreak{}}"
+    assert code("1e-8 - t**2") == r"\texttt{1e-8 -\allowbreak{} t**\allowbreak{}2}"
 
 
 @given(st.text(max_size=60))

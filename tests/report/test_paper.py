@@ -101,6 +101,7 @@ def test_without_the_idea_formulas_are_recorded_text(source):
     claims = files["claims.tex"].decode()
     recorded = source.declared["signatures"][0]["prediction"]["text"]
     assert recorded in claims.replace(r"\allowbreak{}", "")
+    assert "equals within $0.1$ relative" in claims
     assert "$" not in claims.split("Predicted")[1].split("Measured")[0]
 
 
