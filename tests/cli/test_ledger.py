@@ -12,7 +12,7 @@ from idealab.cli import main
 from idealab.ledger.records import BATCH, DECLARATION, VERIFICATION
 from idealab.ledger.store import Ledger
 from tests import conftest
-from tests.ledger.test_bundle import batch, declaration, verification
+from tests.ledger.conftest import batch, declaration, verification
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e<script>alert(1)</script>\\input{/etc/passwd}$(id)\x9b31m\r\n[bold]"
 

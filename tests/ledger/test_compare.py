@@ -9,7 +9,7 @@ import pytest
 from idealab.errors import LedgerError, UsageError
 from idealab.ledger import Ledger, digest
 from idealab.ledger.compare import Number, close, compare, distance, largest_difference, numbers_of, same
-from tests.ledger.test_bundle import batch, declaration, verification
+from tests.ledger.conftest import batch, declaration, verification
 
 CELL = {"condition": "a=1", "checkpoint": "t=2", "predicted": 1.0, "measured": 1.01, "standard_error": 0.001}
 CELL |= {"tolerance": 0.1, "deviation": 0.1, "verdict": "present", "seeds": 8}

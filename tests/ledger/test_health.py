@@ -11,7 +11,7 @@ import pytest
 from idealab.errors import UsageError
 from idealab.ledger import BATCH, DECLARATION, VERIFICATION, Ledger, digest
 from idealab.ledger.index import _proof
-from tests.ledger.test_bundle import batch, declaration, verification
+from tests.ledger.conftest import batch, declaration, verification
 
 
 @pytest.fixture
