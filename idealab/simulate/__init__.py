@@ -20,6 +20,7 @@ from idealab.simulate.descent import (
 from idealab.simulate.flow import log_time_flow
 from idealab.simulate.hard_margin import HardMargin, hard_margin, slowest_rate, spectrum
 from idealab.simulate.horizon import Trajectory, descent_push, follow
+from idealab.simulate.priority_graph import PriorityGraph, graph_svm, odds_inside, pair_features
 from idealab.simulate.slope import decay_slope
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SQUARED",
     "HardMargin",
     "MarginLoss",
+    "PriorityGraph",
     "Trajectory",
     "breast_cancer",
     "checkpointed",
@@ -37,10 +39,13 @@ __all__ = [
     "descent_push",
     "digits",
     "follow",
+    "graph_svm",
     "hard_margin",
     "log_spaced",
     "log_time_flow",
     "margin_gradient",
+    "odds_inside",
+    "pair_features",
     "planted",
     "polynomial",
     "random_separable",
