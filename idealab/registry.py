@@ -1,9 +1,10 @@
 """Finds ideas and pairs each theory with its experiments by name.
 
-The built-in ideas are the files of `idealab.theory` and `idealab.experiments`. Another package brings its own by an
-entry point in the group ``idealab.ideas``, ``my_idea = "my_package"``, and the modules ``my_package.theory.my_idea``,
-which defines ``idea``, and ``my_package.experiments.my_idea``, which defines ``experiments``. Entry points are
-scanned only where they are needed, since that costs 45 ms.
+The built-in ideas are the modules of `idealab.theory` and `idealab.experiments`: a file, or a package where one file
+would be too long. Another package brings its own by an entry point in the group ``idealab.ideas``,
+``my_idea = "my_package"``, and the modules ``my_package.theory.my_idea``, which defines ``idea``, and
+``my_package.experiments.my_idea``, which defines ``experiments``. Entry points are scanned only where they are needed,
+since that costs 45 ms.
 """
 
 from __future__ import annotations
@@ -94,9 +95,11 @@ def pair(idea: Idea, experiments: tuple[Experiment, ...]) -> None:
 
 
 def _built_in(room: str) -> dict[str, Path]:
-    folders = importlib.import_module(f"idealab.{room}").__path__
-    files = (path for folder in folders for path in sorted(Path(folder).glob("*.py")))
-    return {path.stem: path for path in files if not path.stem.startswith("_")}
+    """The file of each module of a room; of a package, its ``__init__.py``."""
+    folders = [Path(folder) for folder in importlib.import_module(f"idealab.{room}").__path__]
+    files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.py"))}
+    packages = {path.parent.name: path for folder in folders for path in sorted(folder.glob("*/__init__.py"))}
+    return {name: path for name, path in (files | packages).items() if not name.startswith("_")}
 
 
 def _module(room: str, name: str) -> str | None:
@@ -129,7 +132,7 @@ def _entry_points() -> Mapping[str, str]:
 
 
 def _source(room: str, name: str) -> Path | None:
-    """The file of a module, found without importing it."""
+    """The file of a module, of a package its ``__init__.py``, found without importing it."""
     from importlib.util import find_spec
 
     if name in _built_in(room):
@@ -142,12 +145,14 @@ def _source(room: str, name: str) -> Path | None:
 
 
 def _summary(name: str, theory: Path | None, experiment: Path | None) -> Summary:
-    """Read the first paragraph of the theory's docstring and the levels from the sources."""
+    """Read the first paragraph of the theory's docstring and the levels from the sources, of a package from all."""
     text = ast.get_docstring(_parsed(theory))
+    package = experiment is not None and experiment.name == "__init__.py"
     levels: list[str] = []
-    for node in ast.walk(_parsed(experiment)):
-        if isinstance(node, ast.keyword) and node.arg == "level" and isinstance(node.value, ast.Constant):
-            levels.append(str(node.value.value))
+    for source in sorted(experiment.parent.rglob("*.py")) if experiment is not None and package else [experiment]:
+        for node in ast.walk(_parsed(source)):
+            if isinstance(node, ast.keyword) and node.arg == "level" and isinstance(node.value, ast.Constant):
+                levels.append(str(node.value.value))
     return Summary(name, " ".join((text or "").split("\n\n")[0].split()), tuple(dict.fromkeys(levels)))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 # pyright: reportMissingTypeStubs=false
+import ast
 import dis
 import gc
 import hashlib
@@ -59,7 +60,10 @@ def source_digest(observe: Callable[..., Any]) -> str:
 
 
 def _imported(module: ModuleType | None) -> set[Path]:
-    """Files of a module and of the modules that its globals come from, as far as they belong to the same project."""
+    """Files of a module and of all that it imports in turn, as far as they belong to the same project.
+
+    A number that is imported does not know where it comes from, so that globals alone would not do.
+    """
     found: dict[str, Path] = {}
     waiting = [module] if module is not None else []
     while waiting:
@@ -68,11 +72,23 @@ def _imported(module: ModuleType | None) -> set[Path]:
         if name in found or file is None or not _own(Path(file), name, module):
             continue
         found[name] = Path(file).resolve()
-        for value in list(vars(this).values()):
-            home = value if isinstance(value, ModuleType) else sys.modules.get(getattr(value, "__module__", None) or "")
-            if home is not None and not _framework(home.__name__):
-                waiting.append(home)
+        homes = [getattr(value, "__module__", None) or "" for value in list(vars(this).values())]
+        homes += [value.__name__ for value in list(vars(this).values()) if isinstance(value, ModuleType)]
+        named = [sys.modules.get(home) for home in (*homes, *_import_names(file, name)) if isinstance(home, str)]
+        waiting += [home for home in named if home is not None and not _framework(home.__name__)]
     return set(found.values())
+
+
+def _import_names(file: str, module: str) -> Iterator[str]:
+    """What the import statements of a file may name as modules, dotted."""
+    package = module.split(".") if Path(file).name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(Path(file).read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join((*above, *([node.module] if node.module else ())))
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 
 def _own(file: Path, name: str, module: ModuleType | None) -> bool:

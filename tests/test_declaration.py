@@ -206,17 +206,22 @@ def test_the_simulators_are_part_of_the_source(monkeypatch, tmp_path, toy):
     assert source_digest(jax.jit(toy.observer())) == source_digest(jax.jit(toy.observer()))
 
 
-def test_the_hash_of_the_source_follows_a_helper_file(tmp_path, monkeypatch):
-    (tmp_path / "my_nets.py").write_text("def net(x):\n    return 2 * x\n")
+@pytest.mark.parametrize(
+    ("source", "use"),
+    [("def net(x):\n    return 2 * x\n", "net(1)"), ("net = 2 * 1\n", "net")],
+    ids=["a function", "a number, which does not know where it comes from"],
+)
+def test_the_hash_of_the_source_follows_a_helper_file(tmp_path, monkeypatch, source, use):
+    (tmp_path / "my_nets.py").write_text(source)
     (tmp_path / "my_experiment.py").write_text(
-        "from my_nets import net\n\ndef observe(key, condition):\n    return net(1)\n"
+        f"from my_nets import net\n\ndef observe(key, condition):\n    return {use}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     observe = importlib.import_module("my_experiment").observe
     try:
         before = source_digest(observe)
         assert source_digest(observe) == before
-        (tmp_path / "my_nets.py").write_text("def net(x):\n    return 3 * x\n")
+        (tmp_path / "my_nets.py").write_text(source.replace("2", "3"))
         assert source_digest(observe) != before
     finally:
         for name in ("my_nets", "my_experiment"):

@@ -41,6 +41,12 @@ def install(wheel: Path, target: Path) -> Path:
     return target
 
 
+def ideas_in(room: str) -> list[str]:
+    """Names of the files, and of the packages, that a room of the checkout holds."""
+    files = [path.stem for path in (ROOT / room).glob("[!_]*.py")]
+    return sorted([*files, *(path.parent.name for path in (ROOT / room).glob("*/__init__.py"))])
+
+
 def contents(wheel: Path) -> set[str]:
     with zipfile.ZipFile(wheel) as archive:
         return {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -141,15 +147,15 @@ def test_the_ideas_are_found(place: Place) -> None:
         ("theory", "experiments"), json.loads(run(code, place.cwd, place.site)), strict=True
     ):
         assert Path(file).resolve() == (place.ideas / room / "__init__.py").resolve()
-        assert names == sorted(path.stem for path in (ROOT / room).glob("*.py") if path.stem != "__init__")
+        assert names == ideas_in(room)
 
 
 def test_the_command_line_starts(place: Place) -> None:
     # As `python -m idealab list` does, with the working directory in front.
     code = "import runpy; sys.argv[1:] = ['list']; runpy.run_module('idealab', run_name='__main__', alter_sys=True)"
     shown = run(code, place.cwd, place.site)
-    for theory in (ROOT / "theory").glob("[!_]*.py"):
-        assert theory.stem in shown
+    for idea in ideas_in("theory"):
+        assert idea in shown
 
 
 def test_the_checkout_runs_uninstalled_under_pytest(tmp_path: Path) -> None:

@@ -131,6 +131,27 @@ def test_an_entry_point_brings_an_idea_that_verifies(bring, toy):
     assert toy.verify(theory="guest", experiments=None).verdict == "supported"
 
 
+def test_an_idea_may_be_two_packages(bring, tmp_path, toy):
+    package = tmp_path / bring("large")
+    for room in ("theory", "experiments"):
+        (package / room / "large").mkdir()
+        (package / room / "large.py").rename(package / room / "large" / "whole.py")
+    (package / "theory" / "large" / "whole.py").rename(package / "theory" / "large" / "__init__.py")
+    whole = "from package_of_large.experiments.large.whole import experiments\n"
+    (package / "experiments" / "large" / "__init__.py").write_text(whole)
+    summary = registry.ideas()["large"]
+    assert summary.statement == "A guest at the table, who came by an entry point."
+    assert summary.levels == ("idealized",), "the levels stand in another file than __init__.py"
+    assert toy.verify(theory="large", experiments=None).verdict == "supported"
+
+
+def test_built_in_ideas_are_files_or_packages():
+    assert registry.ideas()["topic_inertia"].statement == registry.load("topic_inertia").statement
+    assert (
+        {"max_margin", "topic_inertia"} <= set(registry._built_in("theory")) == set(registry._built_in("experiments"))
+    )
+
+
 def test_a_built_in_idea_is_not_replaced_by_a_guest(bring):
     bring("max_margin")
     assert registry.ideas()["max_margin"].statement.startswith("Gradient descent")
