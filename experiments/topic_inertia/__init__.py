@@ -1,5 +1,5 @@
 """Attention trained on prompts of one or two topics: in the idealized model, in networks and on text."""
 
-from idealab.experiments.topic_inertia import networks, text, training
+from idealab.experiments.topic_inertia import memory, networks, text, training
 
-experiments = (*training.experiments, *networks.experiments, *text.experiments)
+experiments = (*training.experiments, *memory.experiments, *networks.experiments, *text.experiments)
