@@ -119,21 +119,26 @@ def _kernel(decisions: Array, scores: Array) -> Array:
 
 
 def look(key: Array, settings: Mapping[str, Any], trained: Mapping[str, Any]) -> dict[str, Array]:
-    """All that is seen of a network on prompts of one topic."""
+    """All that is seen of a network on prompts of one topic; what is only seen of a state is NaN for attention."""
     module, weights, both = _module(settings), trained["weights"], trained["topics"]
     keys, prompts = jax.random.split(key, 3), settings["prompts"]
     tokens = draw(keys[0], both[0], prompts, LENGTHS[-1])
-    decisions = _reads(module, weights, both, tokens)
     scores = jnp.log(both[0] / both[1])[tokens]
-    changed = lambda positions: jnp.mean(decisions[:, jnp.array(positions) - 1] < 0, axis=0)
-    recurrent = not isinstance(module, Attention)
-    return {
-        "change": changed(LENGTHS),
+    found = {
         "bayes": jnp.stack([jnp.mean(jnp.sum(scores[:, :length], axis=1) < 0) for length in LENGTHS]),
-        "plateau": jnp.mean(changed(LATE)),
-        "depth": _depth(module, weights, both, keys[1], prompts // 2) if recurrent else jnp.asarray(jnp.nan),
-        "kernel": _kernel(decisions, scores),
         "order_change": jnp.stack([_order(module, weights, keys[2], length) for length in LENGTHS]),
+    }
+    if isinstance(module, Attention):
+        ends = [module.apply(weights, tokens[:, :length], method="last") for length in LENGTHS]
+        change = jnp.stack([jnp.mean(_decision(jnp.asarray(end), both) < 0) for end in ends])
+        return found | {"change": change, "plateau": jnp.nan, "depth": jnp.nan, "kernel": jnp.full(_AGES, jnp.nan)}
+    decisions = _reads(module, weights, both, tokens)
+    changed = lambda positions: jnp.mean(decisions[:, jnp.array(positions) - 1] < 0, axis=0)
+    return found | {
+        "change": changed(LENGTHS),
+        "plateau": jnp.mean(changed(LATE)),
+        "depth": _depth(module, weights, both, keys[1], prompts // 2),
+        "kernel": _kernel(decisions, scores),
     }
 
 
@@ -184,8 +189,8 @@ _TRAINING = {
     "spread": 0.7,
     "hazard": 0.0,
     "trained": 16,
-    "batch": 256,
-    "steps": 2000,
+    "batch": 128,
+    "steps": 1500,
 }
 
 
@@ -200,8 +205,8 @@ def _experiment(name: str, statement: str, look_at: tuple[str, ...], **more: Any
 
 
 _ATTENTION, _ALIBI = _network("attention"), _network("alibi", 0.3)
-_TWO_LAYERS = _network("transformer", steps=1000, batch=128)
-_RNN, _GRU = _network("rnn"), _network("gru", steps=1500)
+_TWO_LAYERS = _network("transformer", width=16, steps=1000, prompts=2000)
+_RNN, _GRU = _network("rnn"), _network("gru")
 
 
 def _recurrent(kind: str, words: str, sweep: tuple[Condition, ...]) -> Experiment:
@@ -284,7 +289,7 @@ def observe_switching(key: Array, condition: Condition) -> Observation:
 
 
 def _switching(kind: str, hazard: float, steps: int) -> Condition:
-    more = {"hazard": hazard, "trained": 32, "batch": 128, "steps": steps, "prompts": 4000}
+    more = {"hazard": hazard, "trained": 32, "batch": 64, "steps": steps, "prompts": 4000}
     return Condition({**_TRAINING, "kind": kind, **more}, f"{kind}, hazard {hazard}")
 
 
@@ -294,7 +299,7 @@ def _documents(name: str, hazard: float, recurrent: str) -> Experiment:
         f"one attention layer without positions, trained on documents that switch topic at one token in {1 / hazard:g}",
         ("stay",),
         observe=observe_switching,
-        conditions=(_switching("attention", hazard, 2000),),
+        conditions=(_switching("attention", hazard, 1500),),
         checkpoints={"stay": ("before", tuple(map(float, BEFORE)))},
         toggles={"attention": _switching(recurrent, hazard, 1500)},
     )

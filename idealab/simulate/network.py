@@ -48,9 +48,16 @@ class Attention(nn.Module):
 
     def __call__(self, tokens: Array) -> Array:
         """Logits of the next token, (b, t, k)."""
-        embedded, last = self.embedding(tokens), tokens.shape[1]
-        scores = jnp.einsum("btd,bsd->bts", self.query(embedded), self.key(embedded)) / self.width**0.5
-        age = jnp.arange(last)[:, None] - jnp.arange(last)[None]
+        return self._attend(tokens, jnp.arange(tokens.shape[1]))
+
+    def last(self, tokens: Array) -> Array:
+        """Logits of what follows the whole prompt alone, (b, k): without the time and memory of the other positions."""
+        return self._attend(tokens, jnp.array([tokens.shape[1] - 1]))[:, 0]
+
+    def _attend(self, tokens: Array, positions: Array) -> Array:
+        embedded = self.embedding(tokens)
+        scores = jnp.einsum("btd,bsd->bts", self.query(embedded[:, positions]), self.key(embedded)) / self.width**0.5
+        age = positions[:, None] - jnp.arange(tokens.shape[1])
         shares = nn.softmax(jnp.where(age >= 0, scores - self.slope * age, -jnp.inf))
         return jnp.einsum("bts,bsk->btk", shares, self.readout(embedded))
 
