@@ -34,7 +34,7 @@ WORDS = 32
 
 OTHER = WORDS - 1
 
-LENGTHS = (16, 32, 64, 128, 256)
+LENGTHS = (16, 32, 64, 128)
 _MOST = 120_000  # words of a source
 _DOCSTRING = re.compile(r'"""(.*?)"""', re.DOTALL)
 _PIECE = 50  # prompts read side by side
@@ -150,22 +150,48 @@ def observe(key: Array, condition: Condition) -> Observation:
     more = {**settings, "prompts": condition["prompts"]}
     seen = kept(look, key, more, tokens, trained["weights"], sources=(draw,))
     shares = _parts(jax.random.split(key)[0], jnp.asarray(tokens))[2]
-    at = LENGTHS.index(condition["length"])
-    change = seen[condition["prompt"]][at]
+    chance, length = seen[condition["prompt"]], condition["length"]
     parameters: dict[str, Any] = {"p": shares[0], "q": shares[1]}
     if "scores" in seen:
         s = jnp.broadcast_to(jnp.asarray(seen["scores"], float), (WORDS, WORDS))
-        parameters = account(shares[0], s, s[:, OTHER], *evenly(condition["length"])) | parameters
+        parameters |= account(shares[0], s, s[:, OTHER], *evenly(length))
     evaluations = settings["steps"] * settings["batch"]
-    return Observation({**parameters, "gradient_evaluations": evaluations}, {"change": change, "chance": change})
+    return Observation(
+        {**parameters, "gradient_evaluations": evaluations},
+        {"change": chance[LENGTHS.index(length)], "chance": chance},
+    )
 
 
 _TRAINING = {"kind": "attention", "width": 32, "trained": 32, "batch": 64, "steps": 1000}
 
 
-def _words_read(prompt: str, **more: Any) -> tuple[Condition, ...]:
-    settings = {**_TRAINING, "prompts": 4000, "prompt": prompt, **more}
-    return tuple(Condition({**settings, "length": length}, f"T={length}", docstrings) for length in LENGTHS)
+def _read(prompt: str, length: int, kind: str = "attention") -> Condition:
+    settings = {**_TRAINING, "kind": kind, "prompts": 4000, "prompt": prompt, "length": length}
+    return Condition(settings, f"{prompt} words, T={length}", docstrings)
 
 
-experiments: tuple[Experiment, ...] = ()
+experiments: tuple[Experiment, ...] = (
+    Experiment(
+        name="shuffled words",
+        statement="one attention layer, trained on docstrings, reads words drawn one by one from one package's",
+        level="real data",
+        observe=observe,
+        observables=("change",),
+        conditions=tuple(_read("shuffled", length) for length in LENGTHS),
+        toggles={"independent_tokens": _read("ordered", LENGTHS[-1])},
+        max_seeds=8,
+        host=True,
+    ),
+    Experiment(
+        name="words in order",
+        statement="one attention layer, trained on docstrings, reads others of one package",
+        level="real data",
+        observe=observe,
+        observables=("chance",),
+        conditions=(_read("ordered", LENGTHS[0]),),
+        checkpoints={"chance": ("length", tuple(map(float, LENGTHS)))},
+        toggles={"attention_to_text": _read("ordered", LENGTHS[0], "gru")},
+        max_seeds=8,
+        host=True,
+    ),
+)

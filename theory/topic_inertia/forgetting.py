@@ -267,8 +267,8 @@ signatures: tuple[Signature, ...] = (
         "the longer the prompt, the rarer a change",
         "chance",
         even,
-        Trend(along="length"),
-        "no tolerance: the direction is asked, step by step",
+        Trend(along="length", least=0.1),
+        "no tolerance: the direction is asked, step by step, and less than a tenth for a doubling is none",
     ),
     Signature(
         "beyond_filter",
@@ -319,10 +319,17 @@ assumptions: tuple[Assumption, ...] = (
     Assumption("even_memory", "all tokens of the prompt are remembered alike", "breaks", ("beyond_filter",)),
     Assumption(
         "attention",
-        "the network attends; a recurrent one learns to forget",
+        "the network attends; a recurrent one learns to forget where topics switch",
         "breaks",
         ("beyond_filter",),
         follows_filter,
+    ),
+    Assumption("attention_to_text", "the same on text, where a recurrent network forgets too", "breaks", ("falling",)),
+    Assumption(
+        "independent_tokens",
+        "the tokens of a prompt are independent; words of a text come in clusters",
+        "breaks",
+        ("remembered_change",),
     ),
 )
 references = (siegmund, position_paper)
