@@ -7,7 +7,6 @@ from __future__ import annotations
 
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 # pyright: reportMissingTypeStubs=false
-import ast
 import dis
 import gc
 import hashlib
@@ -80,15 +79,20 @@ def _imported(module: ModuleType | None) -> set[Path]:
 
 
 def _import_names(file: str, module: str) -> Iterator[str]:
-    """What the import statements of a file may name as modules, dotted."""
-    package = module.split(".") if Path(file).name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(Path(file).read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) + 1 - node.level] if node.level else []
-            base = ".".join((*above, *([node.module] if node.module else ())))
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+    """What the import statements of a file may name as modules: absolute, or relative to one of the packages."""
+    package, base = module.split("."), ""
+    # By its code: two threads that build syntax trees at once raise SystemError in Python 3.11.
+    for code in _codes(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)):
+        for operation in dis.get_instructions(code):
+            if operation.opname == "IMPORT_NAME":
+                base, name = operation.argval, operation.argval
+            elif operation.opname == "IMPORT_FROM":
+                name = f"{base}.{operation.argval}"
+            else:
+                continue
+            yield from (
+                ".".join(filter(None, (*package[:depth], *name.split(".")))) for depth in range(len(package) + 1)
+            )
 
 
 def _own(file: Path, name: str, module: ModuleType | None) -> bool:

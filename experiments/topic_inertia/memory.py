@@ -8,28 +8,12 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from jax import Array
 
 from idealab.experiment import Condition, Experiment, Observation
 
-VOCABULARY = 8
 PROMPTS = 10000
-
-
-def topics(key: Array, spread: Array | float = 0.7, size: int = VOCABULARY) -> Array:
-    """The chances of the tokens under two topics, shape (2, k).
-
-    Their logarithms differ by a random direction of standard deviation ``spread``: exact Bayes then loses about
-    ``spread^2/8`` of the logarithm of its chance of error with each token.
-    """
-    tilt = jax.random.normal(key, (size,))
-    tilt = (tilt - jnp.mean(tilt)) / jnp.std(tilt)
-    return jax.nn.softmax(jnp.stack([tilt, -tilt]) * spread / 2)
-
-
-def draw(key: Array, chances: Array, prompts: int, length: int) -> Array:
-    """Prompts of independent tokens, shape (b, t)."""
-    return jax.random.categorical(key, jnp.log(chances), shape=(prompts, length))
 
 
 def account(p: Array, s: Array, own: Array, recall: Array, ages: Array) -> dict[str, Array]:
@@ -79,7 +63,7 @@ def observe_attention(key: Array, condition: Condition) -> Observation:
     weights = fading(length, condition["slope"]) if condition["fades"] else evenly(length)
     return Observation(
         account(both[0], s, jnp.diagonal(s), *weights),
-        {"change": jnp.mean(read < 0), "order_change": jnp.max(jnp.abs(moved))},
+        {"change_by_memory": jnp.mean(read < 0), "order_change": jnp.max(jnp.abs(moved))},
     )
 
 
@@ -95,7 +79,7 @@ attention = Experiment(
     statement="one attention layer with random scores, with and without a bias towards the recent",
     level="idealized",
     observe=observe_attention,
-    observables=("change",),
+    observables=("change_by_memory",),
     conditions=_ATTENTION,
 )
 order = Experiment(

@@ -11,7 +11,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from idealab.experiments.topic_inertia.memory import VOCABULARY, account, draw, evenly, fading, topics
+from idealab.experiments.topic_inertia.memory import account, evenly, fading
+from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from idealab.experiments.topic_inertia.trained import (
     AGES,
     BEFORE,
@@ -61,7 +62,7 @@ def observe(key: Array, condition: Condition) -> Observation:
             "gradient_evaluations": settings["steps"] * settings["batch"],
         },
         {
-            "change": seen["change"][at],
+            "change_by_memory": seen["change"][at],
             "order_change": seen["order_change"][at],
             "fall": jnp.log(seen["change"][0] / seen["change"][2]),
             "log_plateau": jnp.log(seen["plateau"]),
@@ -100,7 +101,7 @@ def _recurrent(kind: str, words: str, sweep: tuple[Condition, ...]) -> Experimen
     return _experiment(
         kind,
         f"{words}, trained on prompts of one topic of up to 16 tokens, against exact Bayes",
-        ("change", "fall"),
+        ("change_by_memory", "fall"),
         conditions=sweep,
         toggles={
             "no_positions": sweep[1].but("recurrent", memory="order"),
@@ -113,20 +114,20 @@ one_topic_networks = (
     _experiment(
         "attention",
         "one attention layer without positions, trained on prompts of one topic of up to 16 tokens",
-        ("change", "order_change"),
+        ("change_by_memory", "order_change"),
         conditions=_ATTENTION,
         toggles={"no_positions": _ALIBI[1]},
     ),
     _experiment(
         "alibi",
         "one attention layer with a bias of -0.3 for each position back, trained alike",
-        ("change", "fall"),
+        ("change_by_memory", "fall"),
         conditions=_ALIBI,
     ),
     _experiment(
         "transformer",
         "two layers without a code of positions, trained alike, against exact Bayes",
-        ("change",),
+        ("change_by_memory",),
         conditions=_TWO_LAYERS,
     ),
     _recurrent("rnn", "a tanh network", _RNN),

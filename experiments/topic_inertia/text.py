@@ -20,7 +20,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from idealab.experiments.topic_inertia.memory import account, draw, evenly
+from idealab.experiments.topic_inertia.memory import account, evenly
+from idealab.experiments.topic_inertia.prompts import draw
 from jax import Array
 
 from idealab.errors import UsageError
@@ -158,7 +159,7 @@ def observe(key: Array, condition: Condition) -> Observation:
     evaluations = settings["steps"] * settings["batch"]
     return Observation(
         {**parameters, "gradient_evaluations": evaluations},
-        {"change": chance[LENGTHS.index(length)], "chance": chance},
+        {"change_by_memory": chance[LENGTHS.index(length)], "chance": chance},
     )
 
 
@@ -176,7 +177,7 @@ experiments: tuple[Experiment, ...] = (
         statement="one attention layer, trained on docstrings, reads words drawn one by one from one package's",
         level="real data",
         observe=observe,
-        observables=("change",),
+        observables=("change_by_memory",),
         conditions=tuple(_read("shuffled", length) for length in LENGTHS),
         toggles={"independent_tokens": _read("ordered", LENGTHS[-1])},
         max_seeds=8,

@@ -13,7 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from idealab.experiments.topic_inertia.memory import VOCABULARY, draw, topics
+from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from jax import Array
 
 from idealab.simulate.network import Attention, Recurrent, Weights, network, train

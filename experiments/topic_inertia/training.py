@@ -1,39 +1,339 @@
-"""The idealized model in training: one layer of attention, W alone is trained, tokens are fixed vectors."""
+"""The idealized model in training: one layer of attention, of which W is trained, and tokens that are fixed vectors.
+
+Prompts are given by what the loss sees of them: the last token (the key), the label, the other tokens, and how often
+each occurs. Axes: n = prompts, i = other tokens of a prompt, f = features of gaps, t = recorded times.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 from jax import Array
+from jax.scipy.special import logsumexp
 
-from idealab.experiment import Condition, Experiment, Observation
-from idealab.simulate import LOGISTIC, descent_push, follow
+from idealab.experiment import Condition, Experiment, Observation, Range
+from idealab.simulate import (
+    LOGISTIC,
+    PriorityGraph,
+    descend,
+    descend_with,
+    descent_push,
+    follow,
+    graph_svm,
+    pair_features,
+    slowest_rate,
+    spectrum,
+)
 
-ODDS_LOG_TIMES = tuple(math.log(10) * p for p in (4.0, 6.0, 30.0, 100.0))
+LogTimes = tuple[float, ...]
+DECADE = math.log(10)
+
+Prompt = tuple[int, int, tuple[int, ...]]
+"""Key, label, other tokens."""
+
+
+class Gaps(NamedTuple):
+    """What the loss sees: features of the label's lead over each other token, and the logarithms of count ratios.
+
+    ``rows`` (n, i, f) with rows . w = h_y - h_i, and ``log_ratios`` (n, i) = ln(m_i/m_y); -inf where there is no token.
+    """
+
+    rows: Array
+    log_ratios: Array
+
+    def log_loss(self, w: Array) -> Array:
+        """Logarithm of the mean loss."""
+        return logsumexp(LOGISTIC.log_value(-self._rest(w))) - math.log(len(self.rows))
+
+    def loss(self, w: Array) -> Array:
+        """Mean loss, -ln of the share that attention gives to the label."""
+        return jnp.mean(jax.nn.softplus(self._rest(w)))
+
+    def _rest(self, w: Array) -> Array:
+        return logsumexp(self.log_ratios - self.rows @ w, axis=1)
+
+
+def gaps_of(prompts: tuple[Prompt, ...], tokens: Array, counts: Array) -> Gaps:
+    """The gaps of prompts; ``counts`` (n, K) says how often each token occurs in each."""
+    most = max(len(others) for _, _, others in prompts)
+    rows, ratios = [], []
+    for number, (key, label, others) in enumerate(prompts):
+        found = pair_features([(label, other) for other in others], tokens, key)
+        rows.append(jnp.pad(found, ((0, most - len(others)), (0, 0))))
+        log_counts = jnp.log(counts[number])
+        log_ratio = log_counts[np.array(others)] - log_counts[label]
+        ratios.append(jnp.pad(log_ratio, (0, most - len(others)), constant_values=-jnp.inf))
+    return Gaps(jnp.stack(rows), jnp.stack(ratios))
+
+
+def drawn_counts(key: Array, prompts: int, tokens: int) -> Array:
+    """One to four of each token, shape (n, K)."""
+    return jax.random.randint(key, (prompts, tokens), 1, 5).astype(float)
+
+
+# --- One edge ---------------------------------------------------------------------------------------------------------
+
+ODDS_LOG_TIMES: LogTimes = (4 * DECADE, 6 * DECADE, 30 * DECADE, 100 * DECADE)
+ODDS_TIMES = (1_000, 10_000, 100_000)
+
+
+def _one_edge(key: Array, condition: Condition) -> tuple[Gaps, dict[str, Array]]:
+    """A prompt of a label, another token and a last token, which are random vectors."""
+    key_tokens, key_counts = jax.random.split(key)
+    tokens = jax.random.normal(key_tokens, (3, 8)) / math.sqrt(8)
+    rho = condition["rho"] * jnp.exp(0.2 * jax.random.normal(key_counts))
+    # W moves along the feature alone, so that one number says where it is.
+    length = jnp.linalg.norm(pair_features([(0, 1)], tokens, 2))
+    gaps = Gaps(length[None, None, None], -jnp.log(rho)[None, None])
+    return gaps, {"c": condition["eta"] * length**2, "rho": rho}
 
 
 def observe_odds(key: Array, condition: Condition) -> Observation:
-    """One prompt of a label, another token and a last token, with random vectors for tokens."""
-    key_tokens, key_counts = jax.random.split(key)
-    label, other, last = jax.random.normal(key_tokens, (3, 8)) / math.sqrt(8)
-    rho = condition["rho"] * jnp.exp(0.2 * jax.random.normal(key_counts))
-    phi = jnp.outer(label - other, last)
-    log_loss = lambda w: LOGISTIC.log_value(jnp.sum(phi * w) + jnp.log(rho))
-    flow = follow(descent_push(log_loss, condition["eta"]), jnp.zeros((8, 8)), jnp.asarray(ODDS_LOG_TIMES))
-    gap = jnp.sum(phi * flow.weights, axis=(1, 2))
-    return Observation({"c": condition["eta"] * jnp.sum(phi**2), "rho": rho}, {"odds": jnp.exp(gap)})
+    """The odds that one prompt teaches, in log time."""
+    gaps, parameters = _one_edge(key, condition)
+    flow = follow(descent_push(gaps.log_loss, condition["eta"]), jnp.zeros(1), jnp.asarray(ODDS_LOG_TIMES))
+    return Observation(parameters, {"odds": jnp.exp(flow.weights @ gaps.rows[0, 0])})
 
 
-single_edge = Experiment(
-    name="single edge",
-    statement="one prompt in which a label meets one other token, followed in log time to t = 10^100",
-    level="idealized",
-    observe=observe_odds,
-    observables=("odds",),
-    conditions=(Condition({"rho": 0.5, "eta": 0.1}), Condition({"rho": 3.0, "eta": 0.05})),
-    checkpoints={"odds": ("log_t", ODDS_LOG_TIMES)},
+def observe_odds_by_descent(key: Array, condition: Condition) -> Observation:
+    """The same by plain steps."""
+    gaps, parameters = _one_edge(key, condition)
+    slope = jax.grad(gaps.loss)
+    w = descend(lambda w: slope(w) + condition["weight_decay"] * w, jnp.zeros(1), condition["eta"], ODDS_TIMES)
+    return Observation(parameters, {"odds": jnp.exp(w @ gaps.rows[0, 0])})
+
+
+# --- Chains, and two keys ---------------------------------------------------------------------------------------------
+
+CHAIN_LOG_TIMES: LogTimes = (1e3, 1e4, 1e5)
+
+
+def chain_prompts(first: int, second: int) -> tuple[Prompt, ...]:
+    """Prompts of two tokens for two chains, of the tokens 0, 1, ... and of those that follow; the key is the last."""
+    last = first + second
+    return tuple((last, label, (label + 1,)) for label in range(last - 1) if label != first - 1)
+
+
+def _speeds(key: Array, condition: Condition, prompts: tuple[Prompt, ...], keys: tuple[int, ...]) -> Array:
+    """How fast the scores (t, K, keys) grow with ln t, for orthonormal tokens and one trained matrix, or two.
+
+    Between one of the times of chains and the next; only the columns of W that belong to keys are touched.
+    """
+    size = max(keys) + 1
+    key_counts, key_start = jax.random.split(key)
+    gaps = gaps_of(prompts, jnp.eye(size), drawn_counts(key_counts, len(prompts), size))
+    if condition["matrices"] == 1:
+        w0, columns = 0.3 * jax.random.normal(key_start, (size, len(keys))), lambda w: w
+    else:
+        both = 0.3 * jax.random.normal(key_start, (size + len(keys), 3))
+        w0, columns = (both[:size], both[size:]), lambda w: w[0] @ w[1].T
+    whole = lambda w: jnp.zeros((size, size)).at[:, np.array(keys)].set(columns(w))
+    push = descent_push(lambda w: gaps.log_loss(whole(w).reshape(-1)), condition["eta"])
+    log_times = jnp.asarray(CHAIN_LOG_TIMES)
+    scores = jax.vmap(columns)(follow(push, w0, log_times).weights)
+    return jnp.diff(scores, axis=0) / jnp.diff(log_times)[:, None, None]
+
+
+def observe_chains(key: Array, condition: Condition) -> Observation:
+    """Two chains that nothing compares, under one key."""
+    n, more = condition["n_1"], condition["n_2"]
+    speeds = _speeds(key, condition, chain_prompts(n, more), (n + more,))[..., 0]
+    chain = speeds[:, :n] - jnp.mean(speeds[:, :n], axis=1, keepdims=True)
+    return Observation(
+        {"rank": jnp.arange(1.0, n + 1)},
+        {
+            "priority": chain / (chain[:, :1] - chain[:, -1:]),
+            "norm_growth": jnp.linalg.norm(speeds, axis=1),
+            "head_gap": speeds[:, 0] - speeds[:, n],
+        },
+    )
+
+
+def observe_two_keys(key: Array, condition: Condition) -> Observation:
+    """Under one key token 0 comes before 1, under the other before 2."""
+    speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4))[..., 0]
+    return Observation({}, {"transfer": (speeds[:, 0] - speeds[:, 2]) / (speeds[:, 0] - speeds[:, 1])})
+
+
+# --- Edges: any tokens, several keys ----------------------------------------------------------------------------------
+
+EDGE_LOG_TIMES: LogTimes = (1e4, 1e5)
+EDGE_TIMES = (20_000, 200_000)
+PROMPTS: tuple[Prompt, ...] = (
+    *((6, 0, (1,)), (6, 0, (1, 2)), (6, 1, (2,)), (6, 1, (3,)), (6, 4, (0, 5))),
+    *((7, 2, (1,)), (7, 2, (1, 5)), (7, 3, (5,)), (7, 1, (0,))),
 )
+"""Two trees; the edge 0 -> 2 of the first follows from others, so that it holds with room to spare."""
+CHAIN: tuple[Prompt, ...] = chain_prompts(4, 1)
 
-experiments: tuple[Experiment, ...] = (single_edge,)
+
+def observe_edges(key: Array, condition: Condition) -> Observation:
+    """The margins of all edges, less ln t."""
+    key_tokens, key_counts, key_start, key_turn = jax.random.split(key, 4)
+    prompts = PROMPTS if condition["data"] == "trees" else CHAIN
+    keys = tuple(dict.fromkeys(prompt[0] for prompt in prompts))
+    size = max(keys) + 1
+    tokens = jnp.eye(size)
+    if condition["data"] == "trees":
+        tokens = jax.random.normal(key_tokens, (size, 10)) / math.sqrt(10)
+    turn = jax.random.orthogonal(key_turn, tokens.shape[1])
+    tokens = tokens @ jnp.where(condition["turned"] > 0, turn, jnp.eye(len(turn)))
+    counts = drawn_counts(key_counts, len(prompts), size)
+    gaps = gaps_of(prompts, tokens, counts)
+    graphs = [PriorityGraph.of(size, [(y, others) for k, y, others in prompts if k == key]) for key in keys]
+    solution = graph_svm(graphs, tokens, keys)
+    pairs = [(key, *pair) for graph, key in zip(graphs, keys, strict=True) for pair in graph.ordered]
+    rows = jnp.concatenate([pair_features(graph.ordered, tokens, key) for graph, key in zip(graphs, keys, strict=True)])
+    ratio = jnp.zeros(len(pairs))
+    for number, (k, y, others) in enumerate(prompts):
+        for other in others:
+            ratio = ratio.at[pairs.index((k, y, other))].add(counts[number, other] / counts[number, y])
+
+    log_times, w = _followed(gaps, rows, condition, condition["start"] * jax.random.normal(key_start, (rows.shape[1],)))
+    inside = (solution.dual > 0) & (ratio > 0)
+    # Elsewhere the prediction is made to be zero, and so is what is reported.
+    dual = jnp.where(inside, solution.dual, condition["eta"] * jnp.where(inside, ratio, 1.0) / len(prompts))
+    parameters = {
+        "alpha": dual,
+        "nu": jnp.where(inside, ratio, 1.0),
+        "N": jnp.asarray(float(len(prompts))),
+        "kappa": slowest_rate(spectrum(rows, solution), solution.theta),
+    }
+    clock = jnp.where(inside, w @ rows.T - log_times[:, None], 0.0)
+    return Observation(parameters, {"edge_clock": clock})
+
+
+def _followed(gaps: Gaps, rows: Array, condition: Condition, w0: Array) -> tuple[Array, Array]:
+    """Log times, and W (t, d^2) there: descent stays in the span of the rows, apart from the start."""
+    basis = jnp.linalg.svd(rows, full_matrices=False)[2][: min(rows.shape)]
+    small = Gaps(gaps.rows @ basis.T, gaps.log_ratios)
+    z0 = basis @ w0
+    if condition["optimizer"] == "log time":
+        times = jnp.asarray(EDGE_LOG_TIMES)
+        return times, follow(descent_push(small.log_loss, condition["eta"]), z0, times).weights @ basis
+    times = jnp.log(jnp.array(EDGE_TIMES, float))
+    if condition["optimizer"] == "adam":
+        return times, descend_with(optax.adam(condition["eta"]), small.loss, z0, EDGE_TIMES) @ basis
+    return times, descend(jax.grad(small.loss), z0, condition["eta"], EDGE_TIMES) @ basis
+
+
+# --- Odds inside a component ------------------------------------------------------------------------------------------
+
+INSIDE_TIMES = (1_000, 3_000, 10_000, 30_000)
+
+
+def observe_inside(key: Array, condition: Condition) -> Observation:
+    """Tokens 0 and 1 are both labels, token 2 is below them; half of the prompts have rho of 0 to one of 1."""
+    q = condition["q"] * jax.random.uniform(key, minval=0.97, maxval=1.03)
+    rho = condition["rho"]
+    counts = jnp.log(jnp.array([[rho, 1.0, 1.0], [1.0, rho, 1.0]]))
+    label = jnp.stack([q, 1.0 - q, jnp.zeros(())])
+    loss = lambda h: -jnp.mean(jax.nn.log_softmax(h + counts, axis=1) @ label)
+    h = descend(jax.grad(loss), jnp.zeros(3), condition["eta"], INSIDE_TIMES)
+    return Observation({"q": q, "sigma": 0.5 * (rho + 1.0 / rho)}, {"component_odds": jnp.exp(h[:, 0] - h[:, 1])})
+
+
+# --- The experiments --------------------------------------------------------------------------------------------------
+
+_ETA = {"eta": Range(0.0, 2.0, "larger steps are not stable")}
+
+
+def _log(times: tuple[int, ...]) -> tuple[str, LogTimes]:
+    return "log_t", tuple(math.log(time) for time in times)
+
+
+def _chains(n_1: int, n_2: int, eta: float) -> Condition:
+    return Condition({"n_1": n_1, "n_2": n_2, "eta": eta, "matrices": 1})
+
+
+_SINGLE = (
+    Condition({"rho": 0.5, "eta": 0.1, "weight_decay": 0.0}),
+    Condition({"rho": 3.0, "eta": 0.05, "weight_decay": 0.0}),
+)
+_KEYS = Condition({"eta": 0.2, "matrices": 1})
+_EDGES = {"turned": 0.0, "start": 0.0, "optimizer": "log time", "data": "trees"}
+_TREES = tuple(Condition({"eta": eta, **_EDGES}) for eta in (0.3, 0.1))
+_LINE = Condition({"eta": 0.4, **_EDGES, "optimizer": "descent", "data": "a chain of four"})
+
+experiments: tuple[Experiment, ...] = (
+    Experiment(
+        name="single edge",
+        statement="a prompt in which the label meets one other token, followed in log time to t = 10^100",
+        level="idealized",
+        observe=observe_odds,
+        observables=("odds",),
+        conditions=tuple(Condition({"rho": c["rho"], "eta": c["eta"]}) for c in _SINGLE),
+        checkpoints={"odds": ("log_t", ODDS_LOG_TIMES)},
+        ranges=_ETA,
+    ),
+    Experiment(
+        name="single edge by descent",
+        statement="the same by plain descent to t = 10^5",
+        level="idealized",
+        observe=observe_odds_by_descent,
+        observables=("odds",),
+        conditions=_SINGLE,
+        checkpoints={"odds": _log(ODDS_TIMES)},
+        toggles={"no_weight_decay": _SINGLE[0].but("weight decay 1e-3", weight_decay=1e-3)},
+    ),
+    Experiment(
+        name="chains",
+        statement="two chains of tokens under one key, followed in log time to t = e^(10^5)",
+        level="idealized",
+        observe=observe_chains,
+        observables=("priority", "norm_growth", "head_gap"),
+        conditions=(_chains(4, 2, 0.2), _chains(3, 5, 0.3)),
+        checkpoints=dict.fromkeys(("priority", "norm_growth", "head_gap"), ("log_t", CHAIN_LOG_TIMES[1:])),
+        toggles={"one_matrix_for_one_key": _chains(4, 2, 0.2).but("W = K Q^T", matrices=2)},
+    ),
+    Experiment(
+        name="two keys",
+        statement="two keys that each rank one pair of tokens, followed in log time to t = e^(10^5)",
+        level="idealized",
+        observe=observe_two_keys,
+        observables=("transfer",),
+        conditions=(_KEYS,),
+        checkpoints={"transfer": ("log_t", CHAIN_LOG_TIMES[1:])},
+        toggles={"one_matrix": _KEYS.but("W = K Q^T", matrices=2)},
+    ),
+    Experiment(
+        name="edges",
+        statement="random tokens, two keys with a tree each, followed in log time to t = e^(10^5)",
+        level="idealized",
+        observe=observe_edges,
+        observables=("edge_clock",),
+        conditions=_TREES,
+        checkpoints={"edge_clock": ("log_t", EDGE_LOG_TIMES)},
+        toggles={
+            "rotation": _TREES[0].but("tokens turned", turned=1.0),
+            "start": _TREES[0].but("a random start", start=1.0),
+        },
+    ),
+    Experiment(
+        name="edges by descent",
+        statement="a chain of four orthonormal tokens by plain descent",
+        level="idealized",
+        observe=observe_edges,
+        observables=("edge_clock",),
+        conditions=(_LINE,),
+        checkpoints={"edge_clock": _log(EDGE_TIMES)},
+        toggles={"plain_descent": _LINE.but("Adam", optimizer="adam", eta=0.01)},
+    ),
+    Experiment(
+        name="component",
+        statement="two tokens that are both labels, above a third, by plain descent",
+        level="idealized",
+        observe=observe_inside,
+        observables=("component_odds",),
+        conditions=tuple(
+            Condition({"q": q, "rho": rho, "eta": eta})
+            for q, rho, eta in ((0.7, 3.0, 1.0), (0.8, 2.0, 0.7), (0.6, 5.0, 1.0))
+        ),
+        checkpoints={"component_odds": _log(INSIDE_TIMES)},
+    ),
+)

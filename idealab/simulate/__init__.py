@@ -22,6 +22,7 @@ from idealab.simulate.flow import log_time_flow
 from idealab.simulate.hard_margin import HardMargin, hard_margin, slowest_rate, spectrum
 from idealab.simulate.horizon import Trajectory, descent_push, follow
 from idealab.simulate.keeping import kept
+from idealab.simulate.priority_graph import PriorityGraph, graph_svm, odds_inside, pair_features
 from idealab.simulate.slope import decay_slope
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "SQUARED",
     "HardMargin",
     "MarginLoss",
+    "PriorityGraph",
     "Trajectory",
     "breast_cancer",
     "checkpointed",
@@ -39,11 +41,14 @@ __all__ = [
     "descent_push",
     "digits",
     "follow",
+    "graph_svm",
     "hard_margin",
     "kept",
     "log_spaced",
     "log_time_flow",
     "margin_gradient",
+    "odds_inside",
+    "pair_features",
     "planted",
     "polynomial",
     "random_separable",

@@ -99,6 +99,11 @@ def _lambert_w(e: Expr) -> Form | None:
     return "special.lambertw({})", (e.args[0],)
 
 
+def _incomplete_beta(e: Expr) -> Form | None:
+    a, b, low, high = e.args
+    return ("jss.betainc({}, {}, {})", (a, b, high)) if low == 0 else None
+
+
 def _expint(e: Expr) -> Form | None:
     n, x = e.args
     if n == 1:
@@ -154,6 +159,7 @@ FUNCTIONS: dict[type, Callable[[Expr], Form | Expr | None]] = {
     sp.harmonic: lambda e: ("(jss.digamma({}) + {})", (e.args[0] + 1, sp.EulerGamma)) if len(e.args) == 1 else None,
     sp.lowergamma: _incomplete_gamma("jss.gammainc"),
     sp.uppergamma: _incomplete_gamma("jss.gammaincc"),
+    sp.betainc_regularized: _incomplete_beta,
     sp.zeta: _zeta,
     sp.besseli: _besseli,
     sp.Ei: _named("jss.expi"),
@@ -177,6 +183,8 @@ REMEDIES: dict[str, str] = {
     "polylog": "use a closed form, or a truncated Sum with a stated error",
     "polygamma": "the order must be a literal integer, 0 or more",
     "expint": "the order must be a literal integer, 1 or more",
+    "betainc_regularized": "the lower limit must be 0; write a difference of two",
+    "betainc": "write betainc_regularized times beta",
     "erfcinv": "write erfinv(1 - x)",
     "erf2": "write erf(b) - erf(a)",
     "re": "declare its symbols real",

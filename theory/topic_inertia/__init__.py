@@ -3,7 +3,7 @@ priority, and only a lower-ranked token that outnumbers a higher one by their le
 becomes exponentially rare.
 """
 
-from idealab.theory.topic_inertia import forgetting, training
+from idealab.theory.topic_inertia import change, forgetting, training
 
 from idealab.idea import Idea, Named
 
@@ -12,7 +12,7 @@ idea = Idea(
     statement=" ".join((__doc__ or "").split("\n\n")[0].split()),
     scope="one attention layer without positions, trained on next tokens",
     failure_modes=("memory that fades, by recurrence or by a bias towards the recent: the chance has a plateau",),
-    references=training.references,
-    signatures=Named(*training.signatures, *forgetting.signatures),
-    assumptions=Named(*training.assumptions, *forgetting.assumptions),
+    references=(),
+    signatures=Named(*training.signatures, *change.signatures, *forgetting.signatures),
+    assumptions=Named(*training.assumptions, *change.assumptions, *forgetting.assumptions),
 )

@@ -256,7 +256,7 @@ signatures: tuple[Signature, ...] = (
     Signature(
         "remembered_change",
         "the chance that the topic changes, by the learned scores and the memory",
-        "change",
+        "change_by_memory",
         memory,
         Equals(rtol=0.15, atol=0.0015),
         "a tenth for the loss at which training stops, a twentieth and one in a thousand for 5,000 prompts a seed, and "

@@ -1,18 +1,39 @@
-"""What training makes of the priorities between tokens (D1 to D4)."""
+"""What training makes of priorities: D1 to D4, and what a key and a query that are trained apart make of them.
+
+With counts m_j and scores h_j = e_j^T W x_last the loss of a prompt is log sum_i m_i e^(h_i) - log m_y - h_y: logistic
+regression with offsets log m, convex in W. Everything here follows from it, for any number of last tokens (keys) x_k,
+since a score is the product of W with (e_j) (x_k)^T.
+"""
 
 from collections.abc import Mapping
 
 import sympy as sp
-from sympy import Eq, exp, log
+from sympy import Eq, exp, log, sqrt
 
-from idealab.idea import Assumption, Reference, Signature
-from idealab.judge.criteria import Equals
+from idealab.idea import Assumption, Named, Rival, Signature
+from idealab.judge.criteria import Criterion, Equals
+from idealab.judge.shapes import Rate
 from idealab.symbolic.derivation import Derivation
+from idealab.symbolic.prediction import Prediction
 
 Known = Mapping[str, sp.Equality]
 
-c, rho, t, r = sp.symbols("c rho t r", positive=True)
-D, ell = sp.symbols("D ell", real=True)
+c, rho, t, r, eta, sigma, weight_decay, N, kappa = sp.symbols("c rho t r eta sigma weight_decay N kappa", positive=True)
+q, s_a, s_b, bend = sp.symbols("q s_a s_b bend", positive=True)
+D, x, y, delta, s = sp.symbols("D x y delta s", real=True)
+ell, transfer, slope, gap, norm = sp.symbols("ell transfer slope gap norm", real=True)
+n, n_1, n_2 = sp.symbols("n n_1 n_2", integer=True, positive=True)
+i, e, f, j, size = sp.symbols("i e f j size", integer=True, nonnegative=True)
+nu, dual = (sp.IndexedBase(name, positive=True) for name in ("nu", "alpha"))
+G, rank, w = sp.IndexedBase("G"), sp.IndexedBase("rank"), sp.IndexedBase("w")
+alpha, u, h = sp.Function("alpha"), sp.Function("u"), sp.Function("h")
+
+
+def _rival(name: str, statement: str, expression: sp.Expr) -> Rival:
+    return Rival(name, statement, Prediction(expression, by_log=(t,)))
+
+
+# --- D1: one edge -----------------------------------------------------------------------------------------------------
 
 
 def _time(known: Known) -> sp.Equality:
@@ -21,30 +42,264 @@ def _time(known: Known) -> sp.Equality:
     return Eq(c * t, spent - spent.subs(D, 0))
 
 
+def _saturated(known: Known) -> sp.Equality:
+    """Where the gradient, expanded in e^-D, meets the decay."""
+    pull = sp.limit(known["loss"].rhs.diff(D) * exp(D), D, sp.oo) * exp(-D)
+    balance = Eq(-c * pull, known["decay"].rhs)
+    return Eq(r, exp(sp.solve(balance, D)[0]))
+
+
 single = (
-    Derivation("single_edge", "one prompt, in which the label meets one other token")
-    .given("loss", "D: score of the label less the other's; rho: ratio of counts", Eq(ell, log(1 + exp(-D) / rho)))
-    .derive("time", "the flow dD/dt = -c d ell/dD, c the learning rate times |phi|^2", _time)
-    .derive("odds_growth", "the odds r = e^D", lambda known: Eq(r, sp.solve(known["time"].subs(D, log(r)), r)[0]))
+    Derivation("single_edge", "a prompt in which the label meets one other token")
+    .given(
+        "loss", "D: score of the label less the other's; rho: ratio of their counts", Eq(ell, log(1 + exp(-D) / rho))
+    )
+    .derive("time", "the flow dD/dt = -c d ell/dD; c is eta |phi|^2, phi = (e_y - e_i) x_last^T", _time)
+    .derive(
+        "odds_growth",
+        "the odds e^D of the label, per token, grow like t",
+        lambda known: Eq(r, sp.solve(known["time"].subs(D, log(r)), r)[0]),
+    )
+)
+saturation = (
+    Derivation("saturation", "the same with weight decay", single.steps[:1])
+    .given("decay", "what weight decay takes of D", Eq(gap, eta * weight_decay * D))
+    .derive("saturated_odds", "the odds stop growing", _saturated)
 )
 
+# --- D2: a chain, and two of them -------------------------------------------------------------------------------------
+
+
+def _duals(known: Known) -> sp.Equality:
+    free = sp.rsolve(known["margins"].lhs - known["margins"].rhs, alpha(i))
+    constants = sorted(free.free_symbols - {i, n}, key=str)
+    ends = sp.solve([free.subs(i, end) for end in (0, n)], constants, dict=True)[0]
+    return Eq(alpha(i), sp.factor(free.subs(ends)))
+
+
+def _scores(known: Known) -> sp.Equality:
+    found = known["stationary"].rhs.replace(alpha, lambda index: known["duals"].rhs.subs(i, index))
+    return Eq(known["stationary"].lhs, sp.expand(found))
+
+
+def _norm(known: Known) -> sp.Equality:
+    squared = sp.factor(sp.summation(known["scores"].rhs ** 2, (i, 1, n)))
+    return Eq(norm, sqrt(squared.subs(n, n_1) + squared.subs(n, n_2)))
+
+
+chain = (
+    Derivation("chain", "the graph-SVM of a chain of n tokens: the least W with w_i - w_(i+1) = 1")
+    .given("stationary", "w is the sum of the duals' edges; alpha(0) = alpha(n) = 0", Eq(w[i], alpha(i) - alpha(i - 1)))
+    .given(
+        "margins",
+        "every edge has margin one: w_i - w_(i+1) with the line above",
+        Eq(2 * alpha(i) - alpha(i - 1) - alpha(i + 1), 1),
+    )
+    .derive("duals", "the recurrence solved, with both ends zero", _duals)
+    .derive("scores", "the priorities", _scores)
+    .derive(
+        "priority",
+        "gaps of the scores as parts of that between head and tail, for the tokens at these ranks",
+        lambda known: Eq(
+            h(rank[j]),
+            sp.factor(known["scores"].rhs / (known["scores"].rhs.subs(i, 1) - known["scores"].rhs.subs(i, n))).subs(
+                {i: rank[j], n: n_1}
+            ),
+        ),
+    )
+    .derive("norm_growth", "d|W|/d ln t of two chains without a common token", _norm)
+    .derive(
+        "head_gap",
+        "heads of two chains that nothing compares: whichever has more below it comes first",
+        lambda known: Eq(
+            gap, sp.factor(known["scores"].rhs.subs({i: 1, n: n_1}) - known["scores"].rhs.subs({i: 1, n: n_2}))
+        ),
+    )
+)
+
+# --- Two keys, one or two matrices ------------------------------------------------------------------------------------
+
+
+def _frobenius(known: Known) -> sp.Equality:
+    size = known["frobenius"].rhs
+    least = sp.solve([size.diff(x), size.diff(y)], [x, y], dict=True)[0]
+    return Eq(transfer, (x - y).subs(least))
+
+
+def _nuclear(known: Known) -> sp.Equality:
+    """The smooth part is least along delta = 0, and its slope across is less than that of the corner there."""
+    smooth, corner = known["nuclear"].rhs.replace(sp.Abs, lambda _: 0), known["nuclear"].rhs.coeff(sp.Abs(delta))
+    at = {x: sp.solve(smooth.subs(delta, 0).diff(x), x)[0], delta: 0}
+    off = sp.Piecewise((0, sp.Abs(smooth.diff(delta).subs(at)) < corner), (sp.nan, True))
+    return Eq(transfer, (x - known["free"].rhs).subs(delta, off))
+
+
+sharing = (
+    Derivation("sharing", "one key ranks 0 before 1, another 0 before 2; what the first thinks of 2")
+    .given(
+        "scores", "by symmetry: scores (x, x - 1, y) under the first key, (x, y, x - 1) under the other", Eq(gap, x - y)
+    )
+    .given("frobenius", "half of |W|^2", Eq(norm, x**2 + (x - 1) ** 2 + y**2))
+    .derive("transfer", "the least W: the untrained gap over the trained one", _frobenius)
+    .given("free", "what y may be", Eq(y, x - 1 + delta))
+    .given(
+        "nuclear",
+        "sqrt(2) times the sum of singular values, those of the columns' sum and difference: what K and Q that "
+        "are trained apart make small",
+        Eq(norm, sqrt(4 * x**2 + 2 * (2 * (x - 1) + delta) ** 2) + sqrt(2) * sp.Abs(delta)),
+    )
+    .derive("shared_gap", "both keys rank alike", _nuclear)
+)
+
+# --- D3: every edge keeps its own time --------------------------------------------------------------------------------
+
+
+def _out_of_balance(margins: sp.Expr, known: Known) -> sp.Expr:
+    """What the flow leaves over when these are the margins, for any number of edges."""
+    forced = known["flow"].rhs.replace(u, lambda index, _: margins.subs(e, index))
+    return margins.diff(t) - sp.factor_terms(forced).subs(known["dual"].lhs, known["dual"].rhs)
+
+
+edges = (
+    Derivation("edges", "the margins of all support edges, any tokens, any number of keys")
+    .given(
+        "flow",
+        "mean loss over N prompts, each edge's term to leading order; nu sums m_i/m_y over the prompts with that edge",
+        Eq(u(e, t).diff(t), eta / N * sp.Sum(G[e, f] * nu[f] * exp(-u(f, t)), (f, 0, size - 1))),
+    )
+    .given(
+        "dual",
+        "support edges have margin one; G is their Gram matrix",
+        Eq(sp.Sum(G[e, f] * dual[f], (f, 0, size - 1)), 1),
+    )
+    .check(
+        "margins",
+        "margins that balance every row of the flow",
+        Eq(u(e, t), log(eta * t * nu[e] / (N * dual[e]))),
+        lambda equation, known: _out_of_balance(equation.rhs, known),
+    )
+    .derive(
+        "edge_clock",
+        "margin of a support edge less ln t: e^margin N alpha/(eta nu t) tends to one on each",
+        lambda known: Eq(gap, sp.expand_log(known["margins"].rhs) - log(t)),
+    )
+)
+
+# --- D4: odds inside a component --------------------------------------------------------------------------------------
+
+
+def _odds(known: Known) -> sp.Equality:
+    """The positive root, in the mean sigma of the count ratio and its inverse."""
+    top = sp.Poly(sp.fraction(sp.together(known["balance"].lhs - known["balance"].rhs))[0], r)
+    quadratic = sum(
+        sp.cancel(sp.expand(part / rho).subs(rho, sigma + sqrt(sigma**2 - 1))) * r**power
+        for (power,), part in top.terms()
+    )
+    roots = sp.solve(quadratic, r)
+    even = {q: sp.Rational(1, 2)}
+    return Eq(r, sp.simplify(next(root for root in roots if sp.simplify(root.subs(even)).is_positive)))
+
+
+def _stolen(known: Known) -> sp.Equality:
+    shares = sp.solve([known["growth"], known["other"]], [s_a, s_b], dict=True)[0]
+    off = sp.series((s_a / (s_a + s_b)).subs(shares).subs(t, 1 / delta) - q, delta, 0, 2).removeO()
+    return Eq(gap, sp.factor(off.subs(delta, 1 / t)))
+
+
+def _late_slope(known: Known) -> sp.Equality:
+    """ln r is off by what is stolen over how steeply the share rises: d ln|off|/d ln t."""
+    off = sp.solve(Eq(bend * delta, known["stolen"].rhs), delta)[0]
+    return Eq(slope, sp.simplify(t * off.diff(t) / off))
+
+
+odds = (
+    Derivation("component_odds", "two tokens, each the label of some prompts: a component")
+    .given(
+        "balance",
+        "the mean share of a is that of the labels, q; half of the prompts have counts rho to 1, half 1 to rho",
+        Eq((rho * r / (rho * r + 1) + r / (r + rho)) / 2, q),
+    )
+    .derive("component_odds", "the odds, with sigma = (rho + 1/rho)/2", _odds)
+    .derive(
+        "equal_counts",
+        "with as many of each in every prompt",
+        lambda known: Eq(r, sp.simplify(known["component_odds"].rhs.subs(sigma, 1))),
+    )
+    .given(
+        "growth",
+        "over a token below, both labels still gain ln(t)/3: their mean shares s_a, s_b fall short of the labels'",
+        Eq(1 / (3 * t), eta * (q - s_a)),
+    )
+    .given("other", "the same for b", Eq(1 / (3 * t), eta * (1 - q - s_b)))
+    .derive("stolen", "so the share of a among the two is off by", _stolen)
+    .derive("odds_rate", "how fast the odds are approached", _late_slope)
+)
+
+# --- What must be seen ------------------------------------------------------------------------------------------------
+
+AHEAD = "discrete steps are ahead of the flow by c ln(c t)/2 in c t: twice that; 1e-8 for the integrator"
+STRAIGHT = "past t = e^1000 scores are straight lines in ln t; two trained matrices bend them by ln ln t, or 1/ln(t)^2 "
+SETTLED = "what is left decays like t^-kappa, kappa the slowest rate of the edges; 1e-8, and rounding of ln t"
+BELOW = "the share is off by (2 q - 1)/(3 eta t) (`stolen`), and rises with ln r by at least q (1 - q)/sigma^2"
+
+held = sp.LambertW(c / (eta * rho * weight_decay))
+rising = q * (1 - q) / sigma**2
+
+rivals = {
+    "odds_growth": [
+        _rival("no_counts", "how often each occurs does not matter", single["odds_growth"].equation.rhs.subs(rho, 1))
+    ],
+    "edge_clock": [_rival("alike", "all edges keep one time", log(eta / N))],
+    "head_gap": [_rival("no_order", "tokens that nothing compares tie", sp.S.Zero)],
+    "transfer": [_rival("nothing", "nothing is thought of it", sp.S.Zero)],
+    "component_odds": [_rival("label_odds", "the odds of the labels", odds["equal_counts"].equation.rhs)],
+}
+
+
+def _signature(name: str, derivation: Derivation, criterion: Criterion, reason: str, observable: str) -> Signature:
+    """What a step of a derivation predicts, under the step's name and in its words."""
+    others = Named(*rivals.get(name, ()))
+    words = derivation[name].words
+    return Signature(name, words, observable, derivation, criterion, reason, step=name, by_log=(t,), rivals=others)
+
+
 signatures = (
-    Signature(
-        "odds_growth",
-        "the odds of a label over its one competitor grow like t",
-        "odds",
-        single,
-        Equals(rtol=c * (1 + log(1 + c * t)) / (1 + c * t) + 1e-8),
-        "discrete steps are ahead of the flow by c ln(ct)/2 in c t; 1e-8 for the integrator",
-        by_log=(t,),
+    _signature("odds_growth", single, Equals(rtol=c * (1 + log(1 + c * t)) / (1 + c * t) + 1e-8), AHEAD, "odds"),
+    _signature("priority", chain, Equals(atol=50 / log(t) ** 2), STRAIGHT, "priority"),
+    _signature("norm_growth", chain, Equals(rtol=50 / log(t) ** 2), STRAIGHT, "norm_growth"),
+    _signature("head_gap", chain, Equals(atol=50 / log(t) ** 2), STRAIGHT, "head_gap"),
+    _signature("transfer", sharing, Equals(atol=50 / log(t) ** 2), STRAIGHT, "transfer"),
+    _signature(
+        "edge_clock", edges, Equals(atol=20 * log(t) * t**-kappa + 1e-8 + 1e-13 * log(t)), SETTLED, "edge_clock"
+    ),
+    _signature(
+        "component_odds", odds, Equals(rtol=sp.Abs(2 * q - 1) / (3 * eta * t * rising)), BELOW, "component_odds"
+    ),
+    _signature(
+        "odds_rate",
+        odds,
+        Rate(along="log_t", ideal=odds["component_odds"].equation.rhs, atol=0.05),
+        "the next order is O(ln t/t) of it, below a twentieth past t = 1000",
+        "component_odds",
     ),
 )
-assumptions: tuple[Assumption, ...] = ()
-references = (
-    Reference(
-        "jia2025",
-        "Jia and Diaz-Rodriguez",
-        2025,
-        "Dynamics of spontaneous topic changes in next token prediction with self-attention",
-    ),
+
+saturated = _signature(
+    "saturated_odds",
+    saturation,
+    Equals(rtol=2 * eta * weight_decay * held / c + exp(-eta * weight_decay * t)),
+    "1 + rho r is taken for rho r: eta weight_decay D/c, twice; and the transient",
+    "odds",
+)
+shared_gap = _signature(
+    "shared_gap", sharing, Equals(atol=0.02), "the common direction is approached like 1/ln t", "transfer"
+)
+
+assumptions = (
+    Assumption("one_matrix", "W is trained, not a key and a query matrix", "breaks", ("transfer",), shared_gap),
+    Assumption("one_matrix_for_one_key", "the same, with a single last token", "does_not_matter", ("priority",)),
+    Assumption("plain_descent", "steps are the learning rate times the gradient; not Adam", "breaks", ("edge_clock",)),
+    Assumption("no_weight_decay", "only the loss pulls on W", "breaks", ("odds_growth",), saturated),
+    Assumption("rotation", "the axes of the embedding are arbitrary", "does_not_matter", ("edge_clock",)),
+    Assumption("start", "W starts at zero", "does_not_matter", ("edge_clock",)),
 )

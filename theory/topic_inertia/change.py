@@ -1,0 +1,269 @@
+"""When a prompt changes the topic: D5 to D8, and what they make of ambiguity.
+
+Tokens of a prompt are drawn independently: a, which continues its topic, with chance p_a; b, which would change it,
+with p_b; any other with p_0 = 1 - p_a - p_b. The model prefers a token a to a token b by the odds r, so that k of a are
+outvoted by l of b when l > r k. Everything follows from the walk with steps +1 for b and -r for a: its law is exact at
+any length T of a prompt, its large deviations give rate and prefactor, its drift the phase boundary.
+"""
+
+from collections.abc import Callable, Mapping
+
+import sympy as sp
+from sympy import Eq, exp, log, sqrt
+
+from idealab.idea import Assumption, Named, Reference, Rival, Signature
+from idealab.judge.criteria import Criterion, Equals
+from idealab.judge.shapes import Threshold, Trend
+from idealab.symbolic.derivation import Derivation
+from idealab.symbolic.prediction import Prediction
+
+Known = Mapping[str, sp.Equality]
+
+p_a, p_b, p_0, r, theta, S, T, v = sp.symbols("p_a p_b p_0 r theta s T v", positive=True)
+lean, shared, z = sp.symbols("lean shared z", positive=True)
+k, l, n, cut, N, total = sp.symbols("k l n cut N total", integer=True, nonnegative=True)
+u = sp.Symbol("u", real=True)
+m = sp.IndexedBase("m", positive=True)
+M, I, C, P, C_1, trend = sp.symbols("M I C P C_1 trend", real=True)
+
+BAHADUR = Reference("bahadur1960", "Bahadur and Rao", 1960, "On deviations of the sample mean", "Theorem 1")
+
+# --- D5: the chance at any length -------------------------------------------------------------------------------------
+
+
+def _tails(equation: sp.Equality) -> list[sp.Expr]:
+    """The difference of the two sides, for some numbers of draws and cuts, as a polynomial."""
+    cases = [(1, 1), (1, 3), (2, 4), (4, 5), (3, 7)]
+    found = [equation.subs({cut: low, total: number}) for low, number in cases]
+    return [sp.expand(one.lhs.doit() - one.rhs.rewrite(sp.Integral).doit()) for one in found]
+
+
+def _change(known: Known) -> sp.Equality:
+    least = sp.floor(r * k) + 1
+    outvoted = known["tail"].rhs.subs({cut: least, total: T - k}).subs(v, known["others"].rhs)
+    term = sp.binomial(T, k) * known["first"].rhs ** k * (1 - known["first"].rhs) ** (T - k) * outvoted
+    inside = sp.Piecewise((term, sp.floor(r * k) + 1 <= T - k), (0, True))
+    return Eq(C, sp.Sum(inside.subs(k, m[n]), (n, 0, N - 1)))
+
+
+def _label_present(known: Known) -> sp.Equality:
+    """Leave out the prompts without any a."""
+    absent = known["change"].rhs.function.args[0][0].subs(m[n], 0)
+    return Eq(C_1, known["change"].rhs - absent)
+
+
+exact = (
+    Derivation("exact", "the chance of a change at any length, by counting")
+    .given("first", "a token of a prompt is a", Eq(v, p_a))
+    .given("others", "one that is not a is b", Eq(v, p_b / (1 - p_a)))
+    .check(
+        "tail",
+        "so many draws of chance v give at least so many successes: the incomplete beta function, compared for some",
+        Eq(
+            sp.Sum(sp.binomial(total, l) * v**l * (1 - v) ** (total - l), (l, cut, total)),
+            sp.betainc_regularized(cut, total - cut + 1, 0, v),
+        ),
+        lambda equation, known: _tails(equation),
+        domain={v: (0.1, 0.9)},
+    )
+    .derive("change", "k of a are outvoted by l > r k of b; m[n] runs over 0 to T", _change)
+    .derive(
+        "hump",
+        "the same with the label in the prompt: rare, until a prompt is long enough to hold both",
+        _label_present,
+    )
+)
+
+# --- D6, D7: its rate and prefactor -----------------------------------------------------------------------------------
+
+
+def _tilted(expression: sp.Expr, known: Known) -> sp.Expr:
+    """An expression in e^u and e^(-r u) at the tilt, the latter by the balance that defines it."""
+    falling = sp.solve(known["moments"].rhs.diff(u).subs(exp(-r * u), z), z)[0]
+    return sp.factor_terms(expression.subs(exp(-r * u), falling).subs(u, known["tilt"].rhs))
+
+
+def _rate(known: Known) -> sp.Equality:
+    return Eq(I, -log(_tilted(known["moments"].rhs, known)))
+
+
+def _spread(known: Known) -> sp.Equality:
+    moments = known["moments"].rhs
+    return Eq(S, sqrt(_tilted(sp.expand(moments.diff(u, 2)), known) / exp(-known["rate"].rhs)))
+
+
+def _log_chance(known: Known, beyond: str) -> sp.Equality:
+    return Eq(
+        log(C),
+        -T * known["rate"].rhs + log(known[beyond].rhs).subs(S, known["spread"].rhs).subs(theta, known["tilt"].rhs),
+    )
+
+
+def _sign(expression: sp.Expr, beyond: bool = False) -> sp.Expr:
+    """Sign of an expression at a point of a phase; it is that of theta, or of the drift, and so is the same in all."""
+    half = sp.Rational(1, 2)
+    point = {p_a: sp.Rational(1, 5), r: sp.Rational(3, 2), p_0: half, shared: half}
+    return sp.sign(expression.subs(p_b, (1 / half if beyond else half) * r * p_a).subs(point))
+
+
+deviations = (
+    Derivation("deviations", "how the chance vanishes with the length T of a prompt, for r p_a > p_b")
+    .given(
+        "moments",
+        "E e^(u X) for a step X of the walk: +1 for b, -r for a",
+        Eq(M, 1 - p_a - p_b + p_b * exp(u) + p_a * exp(-r * u)),
+    )
+    .derive(
+        "tilt",
+        "the tilt theta that takes the drift away: there the moments are least",
+        lambda known: Eq(theta, sp.solve(known["moments"].rhs.diff(u), u)[0]),
+    )
+    .derive("rate", "Chernoff's rate: minus the logarithm of the least moment", _rate)
+    .derive("spread", "standard deviation of a tilted step", _spread)
+    .given("density", "the tilted walk near 0, by the local limit theorem", Eq(P, 1 / (S * sqrt(2 * sp.pi * T))))
+    .derive(
+        "beyond",
+        "what lies beyond 0, where r is irrational",
+        lambda known: Eq(P, sp.integrate(known["density"].rhs * exp(-theta * z), (z, 0, sp.oo))),
+    )
+    .derive("log_change", "logarithm of the chance, up to O(1/T)", lambda known: _log_chance(known, "beyond"))
+    .derive(
+        "beyond_lattice",
+        "what lies beyond 0, where r = 1: the walk has whole steps, and must reach 1",
+        lambda known: Eq(P, known["density"].rhs * sp.summation(z**k, (k, 1, sp.oo)).args[0][0].subs(z, exp(-theta))),
+    )
+    .derive("lattice_change", "the same for r = 1", lambda known: _log_chance(known, "beyond_lattice"))
+    .derive("inertia", "the chance falls with T, like e^(-I T)", lambda known: Eq(trend, _sign(-known["rate"].rhs)))
+)
+
+# --- D8: the phase boundary, and ambiguity ----------------------------------------------------------------------------
+
+phases = (
+    Derivation("phases", "where length turns from friend to foe", deviations.steps[:1])
+    .derive(
+        "drift",
+        "mean step of the walk: it has the sign of dC/dT",
+        lambda known: Eq(trend, known["moments"].rhs.diff(u).subs(u, 0)),
+    )
+    .derive("boundary", "where there is none", lambda known: Eq(p_b, sp.solve(known["drift"].rhs, p_b)[0]))
+    .derive(
+        "reversal", "beyond it the chance rises with T", lambda known: Eq(trend, _sign(known["drift"].rhs, beyond=True))
+    )
+)
+
+
+def _gain(known: Known, knob: sp.Symbol, mixed: dict[sp.Symbol, sp.Expr] | None = None) -> sp.Equality:
+    """-dI/d knob: the moments are least at the tilt, so that only what they say of the knob themselves counts."""
+    change = known["moments"].rhs.subs(mixed or {}, simultaneous=True).diff(knob)
+    if mixed:  # back to p_a and p_b, of which the knob no longer speaks
+        change = sp.expand(change).subs({lean: p_a / (p_a + p_b)})
+    return Eq(-sp.Symbol(f"dI/d{knob}"), _tilted(change, known) / exp(-known["rate"].rhs))
+
+
+def _direction(step: str) -> Callable[[Known], sp.Equality]:
+    return lambda known: Eq(trend, _sign(known[step].rhs))
+
+
+ambiguity = (
+    Derivation("ambiguity", "four things that more ambiguous may mean, and what the chance does", deviations.steps[:3])
+    .derive("closeness", "b is nearly as frequent as a", lambda known: _gain(known, p_b))
+    .derive("by_closeness", "b nearly as frequent as a: the chance rises", _direction("closeness"))
+    .derive(
+        "dilution",
+        "more tokens say nothing, p_a : p_b as lean : 1 - lean",
+        lambda known: _gain(known, p_0, {p_a: lean * (1 - p_0), p_b: (1 - lean) * (1 - p_0)}),
+    )
+    .derive("by_dilution", "more tokens that say nothing: the chance rises", _direction("dilution"))
+    .derive("preference", "a is preferred to b by larger odds", lambda known: _gain(known, r))
+    .derive(
+        "by_odds",
+        "larger odds: the chance falls, so that it rises with the ambiguity of labels",
+        _direction("preference"),
+    )
+    .given(
+        "counted",
+        "of the tokens b a part is of the first topic too: to go there is no change",
+        Eq(C_1, (1 - shared) * C),
+    )
+    .derive(
+        "overlap",
+        "more of them",
+        lambda known: Eq(
+            sp.Symbol("dlnC_1/dshared"), sp.simplify(known["counted"].rhs.diff(shared) / known["counted"].rhs)
+        ),
+    )
+    .derive("by_overlap", "more tokens that both topics have: the chance falls", _direction("overlap"))
+)
+
+# --- What must be seen ------------------------------------------------------------------------------------------------
+
+COUNTED = "counts against counts: rounding in sums of a few hundred terms, and in the incomplete beta function"
+SAMPLED = "the prompts are drawn and nothing is left out; a twentieth, and one prompt in five hundred"
+LATTICE = "the next order of the local limit theorem, 1/(theta^2 s^2 T), twice"
+GENERIC = LATTICE + "; and irrational odds are met by whole counts: theta/sqrt(T), for convergents up to sqrt(T)"
+
+tilt, spread = deviations["tilt"].equation.rhs, deviations["spread"].equation.rhs
+next_order = 2 / (tilt**2 * spread**2 * T)
+
+
+def _rival(name: str, statement: str, expression: sp.Expr) -> Rival:
+    return Rival(name, statement, Prediction(expression))
+
+
+rivals = {
+    "change": [_rival("majority", "whatever occurs more often wins", exact["change"].equation.rhs.subs(r, 1))],
+    "log_change": [
+        _rival("no_prefactor", "the rate is all", -T * deviations["rate"].equation.rhs),
+        _rival("bhattacharyya", "the rate of equal odds", -T * deviations["rate"].equation.rhs.subs(r, 1)),
+    ],
+    "boundary": [_rival("no_odds", "what occurs more often wins", p_a)],
+}
+
+
+def signature(name: str, derivation: Derivation, criterion: Criterion, reason: str, observable: str = "") -> Signature:
+    """What a step of a derivation predicts, under the step's name and in its words."""
+    others = Named(*rivals.get(name, ()))
+    return Signature(
+        name, derivation[name].words, observable or name, derivation, criterion, reason, step=name, rivals=others
+    )
+
+
+TURNED = "the sign is all that is claimed"
+signatures = (
+    signature("change", exact, Equals(rtol=1e-9, atol=1e-12), COUNTED),
+    Signature(
+        "change_in_prompts",
+        "the same in prompts that are drawn, and read by attention place by place",
+        "change_in_prompts",
+        exact,
+        Equals(rtol=0.05, atol=0.002),
+        SAMPLED,
+        step="change",
+    ),
+    signature("hump", exact, Equals(rtol=0.05, atol=0.002), SAMPLED),
+    signature("log_change", deviations, Equals(atol=next_order + tilt / sqrt(T)), GENERIC),
+    signature("inertia", deviations, Trend(along="T"), TURNED),
+    signature("boundary", phases, Threshold(along="p_b", level=0.5), "a prompt of a thousand tokens is long"),
+    signature("by_closeness", ambiguity, Trend(along="p_b"), TURNED),
+    signature("by_dilution", ambiguity, Trend(along="p_0"), TURNED),
+    signature("by_odds", ambiguity, Trend(along="share"), TURNED),
+    signature("by_overlap", ambiguity, Trend(along="shared"), TURNED),
+)
+
+reversal = signature("reversal", phases, Trend(along="T"), TURNED, "inertia")
+lattice = signature("lattice_change", deviations, Equals(atol=next_order), LATTICE, "log_change")
+
+assumptions = (
+    Assumption(
+        "right_phase",
+        "r p_a > p_b: the topic has more votes than what could change it",
+        "breaks",
+        ("inertia",),
+        reversal,
+    ),
+    Assumption("generic_odds", "the odds are no small fraction", "breaks", ("log_change",), lattice),
+    Assumption("full_memory", "attention weighs all places of a prompt alike", "breaks", ("change_in_prompts",)),
+    Assumption(
+        "order", "tokens stand in the order in which they were drawn", "does_not_matter", ("change_in_prompts",)
+    ),
+)
