@@ -64,7 +64,7 @@ def observe(key: Array, condition: Condition) -> Observation:
         {
             "change_by_memory": seen["change"][at],
             "order_change": seen["order_change"][at],
-            "fall": jnp.log(seen["change"][0] / seen["change"][2]),
+            "fall": jnp.log(jnp.asarray(seen["change"][0]) / seen["change"][2]),
             "log_plateau": jnp.log(seen["plateau"]),
         },
     )
