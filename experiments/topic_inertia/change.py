@@ -20,10 +20,10 @@ from idealab.simulate import descend
 Observe = Callable[[Array, Condition], Observation]
 
 A, B, OTHER, LAST = range(4)
-EXACT = (1, 2, 3, 5, 8, 16, 32, 64, 128, 256)
+EXACT = (1, 2, 3, 5, 8, 16, 32, 64)
 LONG = (100, 400, 1600)
-PROMPTS = (8, 32, 96)
-PUBLISHED = (4, 8, 16, 32, 64, 128, 256, 512)
+PROMPTS = (6, 20, 60)
+PUBLISHED = (4, 8, 16, 32, 64, 128, 256)
 """Lengths of prompts."""
 
 _TIES = 1e-9  # in a logarithm: equal votes go to the topic of the prompt, whatever rounding says
@@ -44,11 +44,8 @@ def trained_scores(key: Array, share: Array | float) -> Array:
     return tokens @ descend(jax.grad(loss), jnp.zeros((4, 4)), 0.5, (2000,))[0] @ tokens[LAST]
 
 
-def log_chance(scores: Array, chances: Array, length: int, least: int = 0) -> Array:
-    """Logarithm of the chance that token 1 is preferred to token 0, over all counts of a prompt of this length.
-
-    ``least`` is how often token 0 must occur for the prompt to count.
-    """
+def log_chance(scores: Array, chances: Array, length: int) -> Array:
+    """Logarithm of the chance that token 1 is preferred to token 0, over all counts of a prompt of this length."""
     log_p = jnp.log(chances)
     factorials = gammaln(jnp.arange(length + 1) + 1.0)
     logs = jnp.log(jnp.arange(length + 1.0))
@@ -61,7 +58,7 @@ def log_chance(scores: Array, chances: Array, length: int, least: int = 0) -> Ar
         changes = logs + scores[B] > logs[first] + scores[A] + _TIES
         return logsumexp(jnp.where(changes & (rest >= 0) & (second > 0), weight, -jnp.inf))
 
-    return logsumexp(jax.lax.map(over_second, jnp.arange(least, length + 1), batch_size=64))
+    return logsumexp(jax.lax.map(over_second, jnp.arange(length + 1), batch_size=64))
 
 
 def drawn_chances(key: Array, condition: Condition) -> Array:
@@ -74,9 +71,10 @@ def drawn_chances(key: Array, condition: Condition) -> Array:
     return jnp.append(pair, 1.0 - jnp.sum(pair))
 
 
-def _instance(scores: Array, chances: Array, longest: int) -> dict[str, Array]:
+def _instance(scores: Array, chances: Array, counts: Array, prompts: float = 1e24) -> dict[str, Array]:
+    """What a prediction may know; ``counts`` are those of token 0 that count, ``prompts`` how many were looked at."""
     odds = jnp.exp(scores[A] - scores[B])
-    return {"p_a": chances[A], "p_b": chances[B], "r": odds, "m": jnp.arange(longest + 1.0)}
+    return {"p_a": chances[A], "p_b": chances[B], "r": odds, "m": counts, "prompts": jnp.asarray(prompts)}
 
 
 def counting(name: str, *lengths: int, log: bool = False) -> Observe:
@@ -87,7 +85,9 @@ def counting(name: str, *lengths: int, log: bool = False) -> Observe:
         scores, chances = trained_scores(key_model, condition["share"]), drawn_chances(key_chances, condition)
         found = jnp.stack([log_chance(scores, chances, length) for length in lengths])
         found = found if log else jnp.exp(found)
-        return Observation(_instance(scores, chances, max(lengths)), {name: found if len(lengths) > 1 else found[0]})
+        return Observation(
+            _instance(scores, chances, jnp.arange(max(lengths) + 1.0)), {name: found if len(lengths) > 1 else found[0]}
+        )
 
     return observe
 
@@ -111,7 +111,8 @@ def observe_prompts(key: Array, condition: Condition) -> Observation:
         return jnp.mean(seen[1] > seen[0] * (1 + _TIES))
 
     found = jnp.stack([changed(length) for length in PROMPTS])
-    return Observation(_instance(scores, chances, max(PROMPTS)), {"change_in_prompts": found})
+    counts = jnp.arange(max(PROMPTS) + 1.0)
+    return Observation(_instance(scores, chances, counts, 2000), {"change": found})
 
 
 def observe_overlap(key: Array, condition: Condition) -> Observation:
@@ -160,7 +161,8 @@ def observe_published(key: Array, condition: Condition) -> Observation:
         return jnp.mean((counts[:, A] > 0) & (votes[:, B] > votes[:, A] + _TIES))
 
     found = jnp.stack([changed(length) for length in PUBLISHED])
-    return Observation(_instance(scores, jnp.full(2, 0.1), max(PUBLISHED)), {"hump": found})
+    counts = jnp.arange(1.0, max(PUBLISHED) + 1)
+    return Observation(_instance(scores, jnp.full(2, 0.1), counts, 5000), {"change": found})
 
 
 # --- The experiments --------------------------------------------------------------------------------------------------
@@ -227,7 +229,7 @@ experiments = (
         "boundary",
         "prompts of 1000 tokens, b more and more frequent",
         (1000,),
-        *(_at(_ROOT_2, 0.25, p_b) for p_b in (0.2, 0.25, 0.3, 0.41, 0.48)),
+        *(_at(_ROOT_2, 0.25, p_b) for p_b in (0.2, 0.27, 0.32, 0.39, 0.46)),
     ),
     _counted(
         "by_closeness",
@@ -262,9 +264,9 @@ experiments = (
         statement="2000 prompts a length, read by attention place by place",
         level="idealized",
         observe=observe_prompts,
-        observables=("change_in_prompts",),
+        observables=("change",),
         conditions=(_PROMPT, _PROMPT.but("closer", p_b=0.33)),
-        checkpoints={"change_in_prompts": ("T", tuple(map(float, PROMPTS)))},
+        checkpoints={"change": ("T", tuple(map(float, PROMPTS)))},
         toggles={
             "order": _PROMPT.but("prompts shuffled", order="shuffled"),
             "full_memory": _PROMPT.but("a token weighs 0.9 of the next", memory=0.9),
@@ -275,8 +277,8 @@ experiments = (
         statement="ten tokens in sixteen dimensions, four edges a topic, normalized descent: 5000 prompts a length",
         level="idealized",
         observe=observe_published,
-        observables=("hump",),
+        observables=("change",),
         conditions=tuple(Condition({"norm": norm}) for norm in (1.0, 2.0, 0.5)),
-        checkpoints={"hump": ("T", tuple(map(float, PUBLISHED)))},
+        checkpoints={"change": ("T", tuple(map(float, PUBLISHED)))},
     ),
 )

@@ -110,7 +110,7 @@ def observe_odds_by_descent(key: Array, condition: Condition) -> Observation:
 
 # --- Chains, and two keys ---------------------------------------------------------------------------------------------
 
-CHAIN_LOG_TIMES: LogTimes = (1e3, 1e4, 1e5)
+CHAIN_LOG_TIMES: LogTimes = (15.0, 1e4, 1e5)
 
 
 def chain_prompts(first: int, second: int) -> tuple[Prompt, ...]:
@@ -119,14 +119,17 @@ def chain_prompts(first: int, second: int) -> tuple[Prompt, ...]:
     return tuple((last, label, (label + 1,)) for label in range(last - 1) if label != first - 1)
 
 
-def _speeds(key: Array, condition: Condition, prompts: tuple[Prompt, ...], keys: tuple[int, ...]) -> Array:
-    """How fast the scores (t, K, keys) grow with ln t, for orthonormal tokens and one trained matrix, or two.
+def _speeds(
+    key: Array, condition: Condition, prompts: tuple[Prompt, ...], keys: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Length of the tokens, which are orthogonal, and how fast W (t, K, keys) moves with ln t, as one matrix or two.
 
     Between one of the times of chains and the next; only the columns of W that belong to keys are touched.
     """
     size = max(keys) + 1
-    key_counts, key_start = jax.random.split(key)
-    gaps = gaps_of(prompts, jnp.eye(size), drawn_counts(key_counts, len(prompts), size))
+    key_counts, key_start, key_length = jax.random.split(key, 3)
+    length = jax.random.uniform(key_length, minval=1.25, maxval=1.6)
+    gaps = gaps_of(prompts, length * jnp.eye(size), drawn_counts(key_counts, len(prompts), size))
     if condition["matrices"] == 1:
         w0, columns = 0.3 * jax.random.normal(key_start, (size, len(keys))), lambda w: w
     else:
@@ -135,28 +138,29 @@ def _speeds(key: Array, condition: Condition, prompts: tuple[Prompt, ...], keys:
     whole = lambda w: jnp.zeros((size, size)).at[:, np.array(keys)].set(columns(w))
     push = descent_push(lambda w: gaps.log_loss(whole(w).reshape(-1)), condition["eta"])
     log_times = jnp.asarray(CHAIN_LOG_TIMES)
-    scores = jax.vmap(columns)(follow(push, w0, log_times).weights)
-    return jnp.diff(scores, axis=0) / jnp.diff(log_times)[:, None, None]
+    w = jax.vmap(columns)(follow(push, w0, log_times).weights)
+    return length, jnp.diff(w, axis=0) / jnp.diff(log_times)[:, None, None]
 
 
 def observe_chains(key: Array, condition: Condition) -> Observation:
     """Two chains that nothing compares, under one key."""
     n, more = condition["n_1"], condition["n_2"]
-    speeds = _speeds(key, condition, chain_prompts(n, more), (n + more,))[..., 0]
+    length, speeds = _speeds(key, condition, chain_prompts(n, more), (n + more,))
+    speeds = speeds[..., 0]
     chain = speeds[:, :n] - jnp.mean(speeds[:, :n], axis=1, keepdims=True)
     return Observation(
-        {"rank": jnp.arange(1.0, n + 1)},
+        {"rank": jnp.arange(1.0, n + 1), "length": length},
         {
             "priority": chain / (chain[:, :1] - chain[:, -1:]),
             "norm_growth": jnp.linalg.norm(speeds, axis=1),
-            "head_gap": speeds[:, 0] - speeds[:, n],
+            "head_gap": length**2 * (speeds[:, 0] - speeds[:, n]),
         },
     )
 
 
 def observe_two_keys(key: Array, condition: Condition) -> Observation:
     """Under one key token 0 comes before 1, under the other before 2."""
-    speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4))[..., 0]
+    speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4))[1][..., 0]
     return Observation({}, {"transfer": (speeds[:, 0] - speeds[:, 2]) / (speeds[:, 0] - speeds[:, 1])})
 
 
@@ -279,7 +283,7 @@ experiments: tuple[Experiment, ...] = (
         observables=("odds",),
         conditions=_SINGLE,
         checkpoints={"odds": _log(ODDS_TIMES)},
-        toggles={"no_weight_decay": _SINGLE[0].but("weight decay 1e-3", weight_decay=1e-3)},
+        toggles={"no_weight_decay": _SINGLE[0].but("weight decay 0.01", weight_decay=0.01)},
     ),
     Experiment(
         name="chains",

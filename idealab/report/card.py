@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from idealab.judge.criteria import Equals
 from idealab.report import number
 from idealab.report.formula import equation
 from idealab.report.table import paragraph
@@ -85,13 +86,13 @@ def _signature(signature: Signature, width: int) -> Iterator[Text]:
 
 
 def _criterion(signature: Signature) -> str:
-    relative, absolute = signature.tolerance
-    parts = [
-        f"{_short(tolerance)} {kind}"
-        for tolerance, kind in ((relative, "relative"), (absolute, "absolute"))
-        if tolerance.expression != 0
-    ]
-    return f"{type(signature.criterion).__name__.lower()} the prediction within {' plus '.join(parts)}"
+    if not isinstance(signature.criterion, Equals):
+        return str(signature.criterion)
+    kinds = {"rtol": "relative", "atol": "absolute"}
+    named = dict(zip(signature.criterion.formulas, signature.tolerance, strict=True))
+    parts = [f"{_short(named[name])} {kind}" for name, kind in kinds.items() if named[name].expression != 0]
+    pooled = f", pooled amplitude within {_short(named['pooled'])}" if "pooled" in named else ""
+    return f"equals the prediction within {' plus '.join(parts)}{pooled}"
 
 
 def _short(tolerance: Prediction) -> str:

@@ -221,6 +221,9 @@ def _features(graphs: Sequence[PriorityGraph], tokens: ArrayLike, keys: Sequence
             f"graphs of {[graph.size for graph in graphs]} tokens, keys {list(keys)!r}, {size} vectors: expected "
             "one key for each graph, and a vector for each token"
         )
+    for key in keys:
+        if not 0 <= key < size:
+            raise UsageError(f"key {key!r}: expected a token from 0 to {size - 1}")
     pairs = [(graph.ordered, graph.inside, key) for graph, key in zip(graphs, keys, strict=True)]
     ordered, inside = ([pair_features(pair[i], tokens, pair[2]) for pair in pairs] for i in range(2))
     return jnp.concatenate(ordered), jnp.concatenate(inside)

@@ -1,18 +1,45 @@
 """Trained attention keeps to the topic of its prompt, the more so the longer the prompt: training ranks tokens by
-priority, and only a lower-ranked token that outnumbers a higher one by their learned odds can change the topic, which
+priority, and only a token of lower rank that outnumbers a higher one by their learned odds can change the topic, which
 becomes exponentially rare.
+
+The model is one layer of attention without positions, f_W(X) = X^T softmax(X W x_last), of which W is trained on the
+next token. `training` says what descent makes of W, `change` when such a model changes the topic of a prompt, and
+`forgetting` what becomes of it when memory fades.
 """
 
 from idealab.theory.topic_inertia import change, forgetting, training
 
-from idealab.idea import Idea, Named
+from idealab.idea import Idea, Named, Reference
 
 idea = Idea(
     name="topic_inertia",
     statement=" ".join((__doc__ or "").split("\n\n")[0].split()),
-    scope="one attention layer without positions, trained on next tokens",
-    failure_modes=("memory that fades, by recurrence or by a bias towards the recent: the chance has a plateau",),
-    references=(),
+    scope="one layer of attention without positions, W trained by plain descent; priority graphs whose support edges "
+    "close no circle; prompts of independent tokens, with r p_a > p_b",
+    failure_modes=(
+        "tokens that nothing compares have no order of their own: a topic that puts more below one flips it (head_gap)",
+        "b more frequent than r times a: the longer the prompt, the likelier the change (reversal)",
+        "a prompt that must hold its label: the chance first rises with the length, since both must have room",
+        "more ambiguous topics: the chance rises where that means near frequencies, diluted prompts or even odds, and "
+        "falls only where tokens that both topics have are no change; the paper's third version claims a fall, its "
+        "fourth that there is no rise",
+        "several keys and W = K Q^T: keys share their ranks",
+        "odds that are small fractions: another prefactor",
+        "memory that fades, by recurrence or a bias towards the recent: the chance does not vanish",
+    ),
+    references=(
+        Reference(
+            "jia2025",
+            "Jia and Diaz-Rodriguez",
+            2025,
+            "Dynamics of spontaneous topic changes in next token prediction with self-attention",
+            "arXiv 2501.06382, versions 3 and 4",
+        ),
+        Reference(
+            "li2024", "Li et al.", 2024, "Mechanics of next token prediction with self-attention", "the graph-SVM"
+        ),
+        change.BAHADUR,
+    ),
     signatures=Named(*training.signatures, *change.signatures, *forgetting.signatures),
     assumptions=Named(*training.assumptions, *change.assumptions, *forgetting.assumptions),
 )

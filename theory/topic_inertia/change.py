@@ -19,7 +19,7 @@ from idealab.symbolic.prediction import Prediction
 
 Known = Mapping[str, sp.Equality]
 
-p_a, p_b, p_0, r, theta, S, T, v = sp.symbols("p_a p_b p_0 r theta s T v", positive=True)
+p_a, p_b, p_0, r, theta, S, T, v, prompts = sp.symbols("p_a p_b p_0 r theta s T v prompts", positive=True)
 lean, shared, z = sp.symbols("lean shared z", positive=True)
 k, l, n, cut, N, total = sp.symbols("k l n cut N total", integer=True, nonnegative=True)
 u = sp.Symbol("u", real=True)
@@ -46,12 +46,6 @@ def _change(known: Known) -> sp.Equality:
     return Eq(C, sp.Sum(inside.subs(k, m[n]), (n, 0, N - 1)))
 
 
-def _label_present(known: Known) -> sp.Equality:
-    """Leave out the prompts without any a."""
-    absent = known["change"].rhs.function.args[0][0].subs(m[n], 0)
-    return Eq(C_1, known["change"].rhs - absent)
-
-
 exact = (
     Derivation("exact", "the chance of a change at any length, by counting")
     .given("first", "a token of a prompt is a", Eq(v, p_a))
@@ -66,11 +60,10 @@ exact = (
         lambda equation, known: _tails(equation),
         domain={v: (0.1, 0.9)},
     )
-    .derive("change", "k of a are outvoted by l > r k of b; m[n] runs over 0 to T", _change)
     .derive(
-        "hump",
-        "the same with the label in the prompt: rare, until a prompt is long enough to hold both",
-        _label_present,
+        "change",
+        "the chance of a change: k of a are outvoted by l > r k of b; m lists the k that count, from 0 or from 1",
+        _change,
     )
 )
 
@@ -80,7 +73,7 @@ exact = (
 def _tilted(expression: sp.Expr, known: Known) -> sp.Expr:
     """An expression in e^u and e^(-r u) at the tilt, the latter by the balance that defines it."""
     falling = sp.solve(known["moments"].rhs.diff(u).subs(exp(-r * u), z), z)[0]
-    return sp.factor_terms(expression.subs(exp(-r * u), falling).subs(u, known["tilt"].rhs))
+    return sp.collect(sp.expand(expression.subs(exp(-r * u), falling)), exp(u), sp.factor).subs(u, known["tilt"].rhs)
 
 
 def _rate(known: Known) -> sp.Equality:
@@ -93,10 +86,10 @@ def _spread(known: Known) -> sp.Equality:
 
 
 def _log_chance(known: Known, beyond: str) -> sp.Equality:
-    return Eq(
-        log(C),
-        -T * known["rate"].rhs + log(known[beyond].rhs).subs(S, known["spread"].rhs).subs(theta, known["tilt"].rhs),
-    )
+    """The logarithm of e^(-I T) times what lies beyond, as a sum."""
+    parts = sp.expand_log(log(known[beyond].rhs), force=True)
+    spread = sp.expand_log(log(known["spread"].rhs), force=True)
+    return Eq(log(C), parts.subs(log(S), spread).subs(theta, known["tilt"].rhs) - T * known["rate"].rhs)
 
 
 def _sign(expression: sp.Expr, beyond: bool = False) -> sp.Expr:
@@ -145,7 +138,11 @@ phases = (
         "mean step of the walk: it has the sign of dC/dT",
         lambda known: Eq(trend, known["moments"].rhs.diff(u).subs(u, 0)),
     )
-    .derive("boundary", "where there is none", lambda known: Eq(p_b, sp.solve(known["drift"].rhs, p_b)[0]))
+    .derive(
+        "boundary",
+        "how frequent b must be for length to raise the chance: there is no drift",
+        lambda known: Eq(p_b, sp.solve(known["drift"].rhs, p_b)[0]),
+    )
     .derive(
         "reversal", "beyond it the chance rises with T", lambda known: Eq(trend, _sign(known["drift"].rhs, beyond=True))
     )
@@ -197,8 +194,10 @@ ambiguity = (
 
 # --- What must be seen ------------------------------------------------------------------------------------------------
 
-COUNTED = "counts against counts: rounding in sums of a few hundred terms, and in the incomplete beta function"
-SAMPLED = "the prompts are drawn and nothing is left out; a twentieth, and one prompt in five hundred"
+DRAWN = (
+    "nothing is left out: the largest standard deviation of a share of so many prompts; 1e24 stand for all, where "
+    "1e-9 is for rounding in the incomplete beta function"
+)
 LATTICE = "the next order of the local limit theorem, 1/(theta^2 s^2 T), twice"
 GENERIC = LATTICE + "; and irrational odds are met by whole counts: theta/sqrt(T), for convergents up to sqrt(T)"
 
@@ -230,17 +229,7 @@ def signature(name: str, derivation: Derivation, criterion: Criterion, reason: s
 
 TURNED = "the sign is all that is claimed"
 signatures = (
-    signature("change", exact, Equals(rtol=1e-9, atol=1e-12), COUNTED),
-    Signature(
-        "change_in_prompts",
-        "the same in prompts that are drawn, and read by attention place by place",
-        "change_in_prompts",
-        exact,
-        Equals(rtol=0.05, atol=0.002),
-        SAMPLED,
-        step="change",
-    ),
-    signature("hump", exact, Equals(rtol=0.05, atol=0.002), SAMPLED),
+    signature("change", exact, Equals(rtol=1e-9, atol=sp.Rational(1, 2) / sqrt(prompts)), DRAWN),
     signature("log_change", deviations, Equals(atol=next_order + tilt / sqrt(T)), GENERIC),
     signature("inertia", deviations, Trend(along="T"), TURNED),
     signature("boundary", phases, Threshold(along="p_b", level=0.5), "a prompt of a thousand tokens is long"),
@@ -262,8 +251,6 @@ assumptions = (
         reversal,
     ),
     Assumption("generic_odds", "the odds are no small fraction", "breaks", ("log_change",), lattice),
-    Assumption("full_memory", "attention weighs all places of a prompt alike", "breaks", ("change_in_prompts",)),
-    Assumption(
-        "order", "tokens stand in the order in which they were drawn", "does_not_matter", ("change_in_prompts",)
-    ),
+    Assumption("full_memory", "attention weighs all places of a prompt alike", "breaks", ("change",)),
+    Assumption("order", "tokens stand in the order in which they were drawn", "does_not_matter", ("change",)),
 )

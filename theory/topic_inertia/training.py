@@ -19,7 +19,7 @@ from idealab.symbolic.prediction import Prediction
 Known = Mapping[str, sp.Equality]
 
 c, rho, t, r, eta, sigma, weight_decay, N, kappa = sp.symbols("c rho t r eta sigma weight_decay N kappa", positive=True)
-q, s_a, s_b, bend = sp.symbols("q s_a s_b bend", positive=True)
+q, s_a, s_b, bend, length = sp.symbols("q s_a s_b bend length", positive=True)
 D, x, y, delta, s = sp.symbols("D x y delta s", real=True)
 ell, transfer, slope, gap, norm = sp.symbols("ell transfer slope gap norm", real=True)
 n, n_1, n_2 = sp.symbols("n n_1 n_2", integer=True, positive=True)
@@ -84,7 +84,7 @@ def _scores(known: Known) -> sp.Equality:
 
 def _norm(known: Known) -> sp.Equality:
     squared = sp.factor(sp.summation(known["scores"].rhs ** 2, (i, 1, n)))
-    return Eq(norm, sqrt(squared.subs(n, n_1) + squared.subs(n, n_2)))
+    return Eq(norm, sqrt(squared.subs(n, n_1) + squared.subs(n, n_2)) / length**2)
 
 
 chain = (
@@ -107,7 +107,11 @@ chain = (
             ),
         ),
     )
-    .derive("norm_growth", "d|W|/d ln t of two chains without a common token", _norm)
+    .derive(
+        "norm_growth",
+        "d|W|/d ln t of two chains without a common token, of orthogonal tokens of this length: h = length^2 W",
+        _norm,
+    )
     .derive(
         "head_gap",
         "heads of two chains that nothing compares: whichever has more below it comes first",
@@ -197,7 +201,10 @@ def _odds(known: Known) -> sp.Equality:
     )
     roots = sp.solve(quadratic, r)
     even = {q: sp.Rational(1, 2)}
-    return Eq(r, sp.simplify(next(root for root in roots if sp.simplify(root.subs(even)).is_positive)))
+    found = sp.simplify(next(root for root in roots if sp.simplify(root.subs(even)).is_positive))
+    return Eq(
+        r, found.replace(lambda part: part.is_Pow, lambda power: sp.collect(power.base, sigma, sp.factor) ** power.exp)
+    )
 
 
 def _stolen(known: Known) -> sp.Equality:
@@ -219,7 +226,7 @@ odds = (
         "the mean share of a is that of the labels, q; half of the prompts have counts rho to 1, half 1 to rho",
         Eq((rho * r / (rho * r + 1) + r / (r + rho)) / 2, q),
     )
-    .derive("component_odds", "the odds, with sigma = (rho + 1/rho)/2", _odds)
+    .derive("component_odds", "the odds inside the component, with sigma = (rho + 1/rho)/2", _odds)
     .derive(
         "equal_counts",
         "with as many of each in every prompt",
@@ -238,7 +245,10 @@ odds = (
 # --- What must be seen ------------------------------------------------------------------------------------------------
 
 AHEAD = "discrete steps are ahead of the flow by c ln(c t)/2 in c t: twice that; 1e-8 for the integrator"
-STRAIGHT = "past t = e^1000 scores are straight lines in ln t; two trained matrices bend them by ln ln t, or 1/ln(t)^2 "
+STRAIGHT = (
+    "scores are straight lines in ln t once t^-kappa is small; what has not settled by t = e^15, less than a tenth, is "
+    "spread over ln t; a product of two matrices bends them by about as much"
+)
 SETTLED = "what is left decays like t^-kappa, kappa the slowest rate of the edges; 1e-8, and rounding of ln t"
 BELOW = "the share is off by (2 q - 1)/(3 eta t) (`stolen`), and rises with ln r by at least q (1 - q)/sigma^2"
 
@@ -265,10 +275,10 @@ def _signature(name: str, derivation: Derivation, criterion: Criterion, reason: 
 
 signatures = (
     _signature("odds_growth", single, Equals(rtol=c * (1 + log(1 + c * t)) / (1 + c * t) + 1e-8), AHEAD, "odds"),
-    _signature("priority", chain, Equals(atol=50 / log(t) ** 2), STRAIGHT, "priority"),
-    _signature("norm_growth", chain, Equals(rtol=50 / log(t) ** 2), STRAIGHT, "norm_growth"),
-    _signature("head_gap", chain, Equals(atol=50 / log(t) ** 2), STRAIGHT, "head_gap"),
-    _signature("transfer", sharing, Equals(atol=50 / log(t) ** 2), STRAIGHT, "transfer"),
+    _signature("priority", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "priority"),
+    _signature("norm_growth", chain, Equals(rtol=0.1 / log(t)), STRAIGHT, "norm_growth"),
+    _signature("head_gap", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "head_gap"),
+    _signature("transfer", sharing, Equals(atol=0.1 / log(t)), STRAIGHT, "transfer"),
     _signature(
         "edge_clock", edges, Equals(atol=20 * log(t) * t**-kappa + 1e-8 + 1e-13 * log(t)), SETTLED, "edge_clock"
     ),

@@ -1,0 +1,46 @@
+"""The second idea through the whole pipeline: the true theory is supported, theories that are nearly true are not."""
+
+from dataclasses import replace
+
+import pytest
+import sympy as sp
+from idealab.experiments.topic_inertia import experiments
+
+from idealab import Named, load, verify
+
+pytestmark = pytest.mark.slow
+BY_NAME = {experiment.name: experiment for experiment in experiments}
+
+
+def test_topic_inertia_is_supported_with_every_control_as_it_must_be():
+    found = verify("topic_inertia", levels=["idealized"], master_seed=3, record=False)
+    assert found.verdict == "supported", (found.gates, found.remarks)
+    assert {signature.verdict for signature in found.signatures} == {"present"}
+    assert all(control.ok for control in found.controls)
+    assert found.mutants is not None
+    assert found.mutants.resolvable_score >= 0.95
+    assert not any(mutant.gates for mutant in found.mutants.mutants)
+
+
+def _without(name, step):
+    """The idea with one signature alone, which predicts what another step of its derivation says."""
+    idea = load("topic_inertia")
+    signature = idea.signatures[name]
+    wrong = signature.derivation.derive(
+        "wrong", "a wrong theory", lambda known: sp.Eq(sp.Symbol("wrong"), step(known[signature.step].rhs))
+    )
+    alone = replace(signature, derivation=wrong, step="wrong", rivals=Named())
+    return replace(idea, signatures=Named(alone), assumptions=Named())
+
+
+@pytest.mark.parametrize(
+    ("name", "experiment", "wrong"),
+    [
+        ("component_odds", "component", lambda formula: formula * sp.Rational(101, 100)),
+        ("odds_growth", "single edge by descent", lambda formula: formula * sp.Rational(101, 100)),
+        ("change", "change", lambda formula: formula * (1 + sp.Rational(1, 10**6))),
+    ],
+)
+def test_a_theory_that_is_nearly_true_is_refuted(name, experiment, wrong):
+    only = replace(BY_NAME[experiment], toggles={})
+    assert verify(_without(name, wrong), experiments=(only,), record=False).verdict == "refuted"
