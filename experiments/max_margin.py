@@ -37,6 +37,7 @@ from idealab.simulate import (
     spectrum,
     subsample,
 )
+from idealab.simulate.linear_algebra import full_svd, pinv
 
 LogTimes = tuple[float, ...]
 Checkpoints = Mapping[str, tuple[str, LogTimes]]
@@ -90,7 +91,7 @@ def _looks(path: Path) -> dict[str, Array]:
     separator, margin = solution.separator, solution.margin
     along = margin**2 * (w @ separator)
     rows = jnp.where(inside[:, None], x[index], 0.0)
-    inverse = complete * jnp.linalg.pinv(rows)
+    inverse = complete * pinv(rows)
     excess = jnp.where(inside, u[:, index] + log_loss[:, None], 0.0)
     rates = spectrum(x, solution)
     return {
@@ -177,7 +178,7 @@ def draw_planted(key: Array, condition: Condition) -> tuple[Array, HardMargin, A
         theta=condition["theta"],
     )
     # Turned into its own principal axes, the data have uncorrelated features: a basis as special as there is.
-    axes = jnp.where(condition["turned"] > 0, jnp.linalg.svd(x, full_matrices=True)[2].T, jnp.eye(dimension))
+    axes = jnp.where(condition["turned"] > 0, full_svd(x)[2].T, jnp.eye(dimension))
     solution = solution._replace(separator=solution.separator @ axes)
     return x @ axes, solution, condition["start"] * jax.random.normal(key_start, (dimension,))
 
@@ -288,7 +289,7 @@ def observe_descent(key: Array, condition: Condition) -> Observation:
     seen = LOGISTIC if loss is SQUARED else loss
     size = min(condition["support"], x.shape[0])
     path = Path(log_times, w.astype(x.dtype), x, solution, size, last, loss=seen, log_c=log_c)
-    return _report(path, checkpoints, pseudo_inverse=jnp.linalg.pinv(x))
+    return _report(path, checkpoints, pseudo_inverse=pinv(x))
 
 
 _MODEL = {"loss": "logistic", "reweighting": 0.0, "weight_decay": 0.0, "precision": "float64", "decades": 6}
@@ -315,6 +316,7 @@ descent = Experiment(
         "uniform_sample_weights": _DESCENT[0].but("sample weights e^N(0, 0.25)", reweighting=0.5, eta=0.04),
     },
     ranges=_PLANTED_RANGES,
+    vectorized=True,
 )
 
 long_descent = Experiment(
@@ -326,6 +328,7 @@ long_descent = Experiment(
     conditions=(_TINY,),
     checkpoints=_descent_checkpoints(7),
     toggles={"double_precision": _TINY.but("float32", precision="float32")},
+    vectorized=True,
 )
 
 # --- Data that nobody planted -----------------------------------------------------------------------------------------

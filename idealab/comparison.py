@@ -19,6 +19,7 @@ from idealab.run import Task
 from idealab.symbolic.prediction import Prediction
 
 _UNREFINED = "all refinements gave the same number to the last bit: the setting does not reach the experiment"
+_NO_ROOM = "its tolerance is none above zero: what is taken from it is more than it is"
 _FROZEN = "all seeds gave the same number to the last bit: the seed does not reach the experiment"
 
 
@@ -192,7 +193,14 @@ def _cells(signature: Signature, group: Sequence[Task], curves: Sequence[Curve])
         cells = signature.criterion.cells(curves[0])
         held = _FROZEN if all(task.seeds >= 4 and _alike([task]) for task in group) else ""
     words = _UNREFINED if len(curves) > 1 else _FROZEN
-    return [replace(cell, held=held or (words if _constant(cell) else "")) for cell in cells]
+    return [
+        replace(cell, held=held or (words if _constant(cell) else _NO_ROOM if _closed(cell) else "")) for cell in cells
+    ]
+
+
+def _closed(cell: Cell) -> bool:
+    """Whether a tolerance that an error is taken from came to nothing, which says nothing of a theory."""
+    return cell.estimand != "every" and bool(np.any(cell.tolerances <= 0))
 
 
 def _constant(cell: Cell) -> bool:

@@ -93,6 +93,7 @@ def _experiment(experiment: Experiment) -> dict[str, Any]:
         "toggles": {name: _condition(condition) for name, condition in experiment.toggles.items()},
         "max_seeds": experiment.max_seeds,
         "block": experiment.block,
+        "vectorized": experiment.vectorized,
         "host": experiment.host,
         "refinement": experiment.refinement,
     }

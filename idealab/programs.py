@@ -20,7 +20,7 @@ from contextlib import suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,20 @@ from idealab.source import source_digest
 
 _MOST_BYTES = 2**30
 """On disk; what was not used for longest goes first."""
+
+
+class Program(NamedTuple):
+    """A compiled simulation.
+
+    ``run`` is ``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of seeds, ``bytes``
+    what it takes while it runs (by its compiler; zero where that does not tell). If it ``deals_out`` matrices to XLA's
+    pool of threads, as jaxlib (0.10) does with several at once on a CPU, it holds a thread of it while it waits for
+    others: as many such programs as there are threads would wait for one another for ever.
+    """
+
+    run: Any
+    bytes: int
+    deals_out: bool
 
 
 class Programs:
@@ -56,14 +70,11 @@ class Programs:
 
     def get(
         self, experiment: Experiment, seeds: int, machine: Machine, device: Device, arguments: tuple[Any, ...]
-    ) -> tuple[Any, int]:
-        """``(master_seed, stream, first_seed, condition) -> Observation`` with a leading axis of so many seeds.
-
-        And the bytes that it takes while it runs, by its compiler; zero where that does not tell.
-        """
+    ) -> Program:
+        """The program of so many seeds of an experiment, on a device."""
         leaves, shape = jax.tree.flatten(arguments)
         kinds = tuple((np.shape(leaf), str(jax.dtypes.result_type(leaf))) for leaf in leaves)
-        key = (experiment.observe, seeds, machine.precision, device, shape, kinds)
+        key = (experiment.observe, experiment.vectorized, seeds, machine.precision, device, shape, kinds)
         with self.lock:
             found, mine = self.made.get(key), False
             if found is None:
@@ -72,10 +83,11 @@ class Programs:
                     self.made.pop(next(iter(self.made)))
         if mine:
             try:
-                words = (seeds, device.id, str(shape), kinds, sorted(machine.environment().items()), machine.precision)
+                environment = sorted(machine.environment().items())
+                words = (seeds, experiment.vectorized, device.id, str(shape), kinds, environment, machine.precision)
                 made = lambda: _compiled(experiment, seeds, machine, arguments)
                 program = made() if self.folder is None else self._kept(experiment, device, words, made)
-                found.set_result((program, _bytes_of(program)))
+                found.set_result(_described(program))
             except BaseException as error:
                 self.made.pop(key, None)
                 found.set_exception(error)
@@ -99,10 +111,16 @@ class Programs:
         return program
 
 
-def _bytes_of(program: Any) -> int:
-    told = program.memory_analysis()
+def _described(compiled: Any) -> Program:
+    told = compiled.memory_analysis()
     names = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
-    return sum(int(getattr(told, name, 0)) for name in names)
+    return Program(compiled, sum(int(getattr(told, name, 0)) for name in names), _deals_out(compiled))
+
+
+def _deals_out(program: Any) -> bool:
+    calls = (line for line in program.as_text().splitlines() if 'custom_call_target="lapack_' in line)
+    shapes = (shape.split(",")[:-2] for line in calls for shape in re.findall(r"[fc]\d+\[([\d,]+)\]", line))
+    return any(int(many) > 1 for shape in shapes for many in shape)
 
 
 def _portable(text: str) -> bool:
@@ -158,8 +176,8 @@ def _host() -> str:
 
 def _compiled(experiment: Experiment, seeds: int, machine: Machine, arguments: tuple[Any, ...]) -> Any:
     observe = experiment.observe
-    # A vector unit gains nothing from four seeds side by side, and loses where their solvers take different steps.
-    over_seeds = jax.lax.map if machine.on_cpu else lambda function, keys: jax.vmap(function)(keys)
+    one_by_one = machine.on_cpu and not experiment.vectorized
+    over_seeds = jax.lax.map if one_by_one else lambda function, keys: jax.vmap(function)(keys)
 
     def simulate(master_seed: jax.Array, stream: jax.Array, first: jax.Array, condition: Condition) -> Observation:
         keys = jax.vmap(lambda i: seed_key(master_seed, stream, first + i))(jnp.arange(seeds))

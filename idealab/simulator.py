@@ -5,16 +5,16 @@ from __future__ import annotations
 # JAX annotates its functions only in part.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
-import contextlib
 import hashlib
 import inspect
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Condition as Changed, Event
+from threading import BoundedSemaphore, Condition as Changed, Event
 from typing import Any
 
 import jax
@@ -23,7 +23,7 @@ import numpy as np
 from idealab.devices import Device, Machine, free_memory, program_cache
 from idealab.errors import DeclarationError, IdealabError, UsageError
 from idealab.experiment import Condition, Experiment, Observation
-from idealab.programs import Programs, checked, seed_key
+from idealab.programs import Program, Programs, checked, seed_key
 from idealab.simulate.checkpoint import observing_seed
 from idealab.symbolic.blind import observing
 
@@ -48,6 +48,7 @@ class Simulator:
         for device in machine.slots:
             self._idle.put(device)
         self._memory, self._programs, self.stop = _Memory(), programs(), Event()
+        self._pool = BoundedSemaphore(max(1, machine.size()["cores"] - 1))  # a thread of XLA's pool stays free
 
     def block(
         self, experiment: Experiment, condition: Condition, label: str, first: int, folder: Path | None = None
@@ -101,27 +102,27 @@ class Simulator:
         with self.machine.computing(), jax.default_device(device), observing():
             there = jax.device_put(condition, device)
             keys = np.uint32(self.master_seed), np.uint32(_stream(experiment))
-            seeds, program, needed = self._fitting(experiment, named, device, (*keys, np.uint32(first), there))
+            seeds, program = self._fitting(experiment, named, device, (*keys, np.uint32(first), there))
             for start in range(first, first + experiment.block, seeds):
-                with self._memory.taken(device, needed):
+                with self._memory.taken(device, program.bytes), self._pool if program.deals_out else nullcontext():
                     started = time.perf_counter()
-                    observation = program(*keys, np.uint32(start), there)
+                    observation = program.run(*keys, np.uint32(start), there)
                     found.append((floats(observation.parameters), floats(observation.observables)))
                     seconds += time.perf_counter() - started
         return found, seconds
 
     def _fitting(
         self, experiment: Experiment, named: str, device: Device, arguments: tuple[Any, ...]
-    ) -> tuple[int, Any, int]:
-        """The most seeds of a block that the memory holds at once, their program, and the bytes that it takes."""
+    ) -> tuple[int, Program]:
+        """The most seeds of a block that the memory holds at once, and their program."""
         block, free, needed = experiment.block, 0, 0
         for seeds in (n for n in range(block, 0, -1) if block % n == 0):
-            program, needed = self._programs.get(experiment, seeds, self.machine, device, arguments)
-            free = free_memory(device)
+            program = self._programs.get(experiment, seeds, self.machine, device, arguments)
+            free, needed = free_memory(device), program.bytes
             if needed <= free:
                 if seeds < block:
                     self.warn(f"{named}: {block} seeds do not fit into memory at once; run in {block // seeds} pieces")
-                return seeds, program, needed
+                return seeds, program
         raise UsageError(
             f"{named}: one seed takes {needed / 2**30:.3g} GiB, and {free / 2**30:.3g} GiB are free on {device}; "
             f"{_SMALLER}"
@@ -161,7 +162,7 @@ class _Memory:
         self.changed = Changed()
         self.claimed: dict[Any, int] = {}
 
-    @contextlib.contextmanager
+    @contextmanager
     def taken(self, device: Device, needed: int) -> Generator[None]:
         """Wait until so many bytes are there, or nothing else runs."""
         place = "cpu" if device.platform == "cpu" else device

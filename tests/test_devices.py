@@ -10,15 +10,17 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from idealab import devices, programs, simulator
 from idealab.devices import machine_of
 from idealab.errors import UsageError
-from idealab.experiment import Observation
+from idealab.experiment import Condition, Experiment, Observation
 from idealab.run import Runner, Silence, Task
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +73,7 @@ def test_single_precision_is_what_is_computed_and_declared(toy):
 SEVERAL = """
 import importlib.util, json, sys
 import jax
+import jax.numpy as jnp
 jax.config.update("jax_num_cpu_devices", {count})
 spec = importlib.util.spec_from_file_location("conftest", {conftest!r})
 toy = importlib.util.module_from_spec(spec); spec.loader.exec_module(toy)
@@ -120,7 +123,8 @@ def observed(toy, watcher=None, block=4, **changes):
 @pytest.mark.parametrize(("room", "block", "pieces"), [(2.5, 4, 2), (1.5, 4, 4), (5, 6, 2), (2.5, 6, 3), (1, 5, 5)])
 def test_a_block_that_is_larger_than_memory_runs_in_pieces_and_says_so(toy, monkeypatch, room, block, pieces):
     whole = observed(toy, block=block)
-    monkeypatch.setattr(programs, "_bytes_of", lambda program: _seeds_of(program) * 2**30)
+    described = lambda compiled: programs.Program(compiled, _seeds_of(compiled) * 2**30, False)
+    monkeypatch.setattr(programs, "_described", described)
     monkeypatch.setattr(simulator, "free_memory", lambda device: room * 2**30)
     watcher = Warned()
     assert (observed(toy, watcher, block) == whole).all()
@@ -166,3 +170,44 @@ def test_programs_wait_for_memory_that_others_have_claimed(monkeypatch):
     assert len(most) == 6
     assert max(total for total in most if total != 120) <= 100
     assert 120 in most, "what is larger than all there is runs alone"
+
+
+# --- Side by side -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shape", "together"), [((3, 4, 4), 1), ((4, 4), 2)])
+def test_programs_that_wait_for_the_threads_in_which_they_run_leave_one_free(monkeypatch, shape, together):
+    # Two on two threads lock up for ever, now and then; what is seen here is that they never meet.
+    def observe(key, condition):
+        matrices = jnp.eye(4) + 0.0 * jax.random.normal(key, shape)
+        return Observation({}, {"height": jnp.linalg.cholesky(matrices).sum()})
+
+    made = [Experiment(name, "", "idealized", observe, ("height",), (Condition({"a": 1.0}),)) for name in "abcd"]
+    monkeypatch.setattr("idealab.devices._cores", lambda: 2)
+    run = Runner("toy", None, "", 0, machine_of(), Silence())
+    lock, running, most = threading.Lock(), [0], [0]
+    get = run.simulator._programs.get
+
+    def watched(*arguments):
+        program = get(*arguments)
+
+        def slowly(*given):
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            time.sleep(0.1)
+            observation = program.run(*given)
+            with lock:
+                running[0] -= 1
+            return observation
+
+        return program._replace(run=slowly)
+
+    monkeypatch.setattr(run.simulator, "_programs", SimpleNamespace(get=watched))
+    run.extend([Task(experiment, experiment.conditions[0]) for experiment in made], None)
+    assert most == [together]
+
+
+def test_side_by_side_seeds_are_those_that_follow_one_another(toy):
+    both = [observed(toy, vectorized=vectorized) for vectorized in (False, True)]
+    np.testing.assert_allclose(*both, rtol=1e-6)  # the toy's hash of a key multiplies rounding by 4e9

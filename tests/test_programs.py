@@ -15,7 +15,7 @@ import pytest
 
 from idealab import devices, programs
 from idealab.devices import machine_of
-from idealab.programs import Programs
+from idealab.programs import Program, Programs
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,7 +28,7 @@ def ask(toy):
         machine = machine_of()
         arguments = (np.uint32(0), np.uint32(1), np.uint32(2), experiment.conditions[0])
         with machine.computing():
-            found, needed = kept.get(experiment, seeds, machine, machine.devices[0], arguments)
+            found, needed, _ = kept.get(experiment, seeds, machine, machine.devices[0], arguments)
             assert needed > 0
             return found(*arguments).observables["height"].tolist()
 
@@ -39,7 +39,7 @@ def test_one_thread_compiles_while_the_others_wait_and_a_failure_is_tried_again(
     made, fail = [], [True]
 
     class Fake:
-        observe = None
+        observe, vectorized = None, False
 
     def compiled(experiment, seeds, machine, arguments):
         made.append(seeds)
@@ -49,9 +49,9 @@ def test_one_thread_compiles_while_the_others_wait_and_a_failure_is_tried_again(
         return seeds
 
     monkeypatch.setattr(programs, "_compiled", compiled)
-    monkeypatch.setattr(programs, "_bytes_of", lambda program: 7)
+    monkeypatch.setattr(programs, "_described", lambda compiled: Program(compiled, 7, False))
     kept, machine = Programs(None, most=2), machine_of()
-    ask = lambda seeds: kept.get(Fake, seeds, machine, machine.devices[0], (np.float64(1),))
+    ask = lambda seeds: kept.get(Fake, seeds, machine, machine.devices[0], (np.float64(1),))[:2]
     with pytest.raises(ValueError, match="not now"):
         ask(1)
     fail.clear()

@@ -21,6 +21,7 @@ from jax.typing import ArrayLike
 
 from idealab.errors import UsageError
 from idealab.simulate.hard_margin import HardMargin, certify
+from idealab.simulate.linear_algebra import qr
 
 
 def planted(
@@ -90,7 +91,7 @@ def planted(
 
     # Columns: sqrt(p), then orthonormal directions Q, the first of which makes span(sqrt p, Q) hold sqrt(p) ln p.
     root = jnp.sqrt(p)
-    q = jnp.linalg.qr(jnp.column_stack([root, root * jnp.log(p), directions]))[0][:, 1 : rank + 1]
+    q = qr(jnp.column_stack([root, root * jnp.log(p), directions]))[0][:, 1 : rank + 1]
     z = margin * q @ _orthogonal(turn) * jnp.sqrt(rates) / root[:, None]
     rest = (margin * off_axis).at[:support].set(jnp.pad(z, ((0, 0), (0, dimension - 1 - rank))))
 

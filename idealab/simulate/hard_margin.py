@@ -19,6 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from idealab.simulate.linear_algebra import cho_solve, cholesky, singular_values, svd
+
 _INTERIOR_STEPS = 80  # generic data take 12 to 25; the bound only stops data that are not separable
 _POLISH_ROUNDS = 6
 
@@ -131,7 +133,7 @@ def spectrum(x: Array, solution: HardMargin) -> Array:
     # G diag(alpha) has the spectrum of rows @ rows.T, whose unit eigenvector sqrt(p) is taken out through w_hat.
     direction = solution.separator * solution.margin
     rows = rows - jnp.outer(rows @ direction, direction)
-    rates = jnp.linalg.svd(rows, compute_uv=False) ** 2
+    rates = singular_values(rows) ** 2
     floor = (size * jnp.finfo(x.dtype).eps) ** 2 * jnp.maximum(rates[0], 1.0)
     rates = jnp.where(rates > floor, rates, 0.0)[: x.shape[1] - 1]
     return jnp.pad(rates, (0, x.shape[1] - 1 - rates.shape[0]))
@@ -184,15 +186,15 @@ def _interior_step(x: Array, state: _Interior) -> _Interior:
     p, v, s, level, step = state
     ratio = p / s
     weighted = ratio @ x
-    factor = jax.scipy.linalg.cho_factor(jnp.eye(x.shape[1], dtype=x.dtype) + (x * ratio[:, None]).T @ x)
-    pull = jax.scipy.linalg.cho_solve(factor, weighted)
+    factor = cholesky(jnp.eye(x.shape[1], dtype=x.dtype) + (x * ratio[:, None]).T @ x)
+    pull = cho_solve(factor, weighted)
     curvature = jnp.sum(ratio) - weighted @ pull
 
     def newton(target: Array) -> tuple[Array, Array, Array, Array]:
         """Solve for the step whose products p s become ``target`` to first order."""
         c = target / s - p
         free = c @ x + (p @ x - v)
-        forced = jax.scipy.linalg.cho_solve(factor, free)
+        forced = cho_solve(factor, free)
         d_level = (weighted @ forced - jnp.sum(c) + (1.0 - jnp.sum(p))) / curvature
         d_v = forced + pull * d_level
         d_s = x @ d_v - d_level
@@ -240,7 +242,7 @@ def _solve_on(x: Array, support: Array, dual: Array, size: int) -> tuple[Array, 
     score, index = jax.lax.top_k(jnp.where(support, 1.0 + dual / jnp.max(dual), 0.0), size)
     inside = score > 0
     rows = jnp.where(inside[:, None], x[index], 0.0)
-    left, values, right = jnp.linalg.svd(rows, full_matrices=False)
+    left, values, right = svd(rows)
     inverse = jnp.where(values > values[0] * size * jnp.finfo(x.dtype).eps, 1.0 / values, 0.0)
     solve = lambda b: right.T @ (inverse * (left.T @ b))  # rows w = b, least squares and least norm
     transposed = lambda b: left @ (inverse * (right @ b))  # rows^T alpha = b, the same

@@ -20,6 +20,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
+from idealab.simulate.linear_algebra import cho_solve, cholesky, lu_factor, lu_solve
+
 # Rodas5P: order 5 with an embedded order 4, 8 stages, stiffly accurate, L-stable. Steinebach (2023), "Construction of
 # Rosenbrock-Wanner method Rodas5P and numerical benchmarks within the Julia Differential Equations package", BIT 63:27.
 # In the form that needs no product with the Jacobian: stage increments k_i solve (1/(h gamma) - J) k_i = right side.
@@ -178,11 +180,11 @@ def _attempt(problem: _Problem, time: Array, value: Array, size: Array) -> tuple
     nodes, time_weights = (jnp.asarray(row, value.dtype) for row in (_NODES, _TIME_WEIGHTS))
     matrix = jnp.eye(d, dtype=value.dtype) / (size * _GAMMA) - problem.jacobian(time, value)
     if problem.symmetric:
-        factor = jnp.linalg.cholesky(matrix, symmetrize_input=False)
-        solved = lambda right: jax.scipy.linalg.cho_solve((factor, True), right)
+        factor = cholesky(matrix)
+        solved = lambda right: cho_solve(factor, right)
     else:
-        factors = jax.scipy.linalg.lu_factor(matrix)
-        solved = lambda right: jax.scipy.linalg.lu_solve(factors, right)
+        factor, pivots = lu_factor(matrix)
+        solved = lambda right: lu_solve(factor, pivots, right)
     slope = problem.time_derivative(time, value)
 
     # A loop over stages rather than eight copies: the compiler sees the field once.
