@@ -332,4 +332,13 @@ assumptions: tuple[Assumption, ...] = (
         ("remembered_change",),
     ),
 )
+failure_modes = (
+    "a recurrent network trained on prompts of one topic follows exact Bayes to about twice the length of those, and "
+    "then forgets: its memory has a ceiling, and the chance of a change a plateau of about exp(-depth - 3/2)",
+    "attention with a bias towards the recent: the plateau of a leaky memory, whatever the length",
+    "documents that switch topic: a recurrent network follows the exact filter and has no more inertia than that; "
+    "attention without positions has",
+    "text: words come in clusters, and the chance falls more slowly than for independent words; a recurrent network "
+    "that was trained on text has a plateau from its first lengths on",
+)
 references = (siegmund, position_paper)
