@@ -121,24 +121,24 @@ def _decide(module: nn.Module, weights: Any, prompts: Array, shares: Array) -> A
 def look(key: Array, settings: Mapping[str, Any], tokens: Array, weights: Any) -> dict[str, Array]:
     """How often prompts of the first source are taken for the second, shuffled and in their order, by their length.
 
-    A decision is a change of source when it lies beyond the middle of the means of both sources at 32 words.
+    A decision is a change of source when it lies beyond the middle of the means of both sources at that length.
     """
     key_parts, key_look = jax.random.split(key)
     keys = jax.random.split(key_look, 4)
     _, text, shares = _parts(key_parts, tokens)
     module, prompts = network(settings["kind"], WORDS, width=settings["width"]), settings["prompts"]
-    both = [draw(k, share, prompts, 32) for k, share in zip(keys[:2], shares, strict=True)]
-    middle = sum(jnp.mean(_decide(module, weights, part, shares)) for part in both) / 2
-    changes = lambda part: jnp.stack(
-        [jnp.mean(_decide(module, weights, part[:, :length], shares) < middle) for length in LENGTHS]
-    )
+    decide = lambda part: jnp.stack([_decide(module, weights, part[:, :length], shares) for length in LENGTHS])
+    both = [draw(k, share, prompts, LENGTHS[-1]) for k, share in zip(keys[:2], shares, strict=True)]
+    middle = jnp.mean(jnp.stack([decide(part) for part in both]), axis=(0, 2))
+    changes = lambda part: jnp.mean(decide(part) < middle[:, None], axis=1)
     found = {
         "shuffled": changes(draw(keys[2], shares[0], prompts, LENGTHS[-1])),
         "ordered": changes(windows(keys[3], text[0], prompts, LENGTHS[-1])),
     }
     if isinstance(module, Attention):
         h, value = (jnp.asarray(module.apply(weights, method=name)) for name in ("score", "value"))
-        found |= {"scores": jnp.exp(h[OTHER] - jnp.max(h[OTHER])) * (value @ (shares[0] - shares[1]) - middle)}
+        margins = value @ (shares[0] - shares[1]) - middle[:, None]
+        found |= {"scores": jnp.exp(h[OTHER] - jnp.max(h[OTHER])) * margins}
     return found
 
 
@@ -152,14 +152,15 @@ def observe(key: Array, condition: Condition) -> Observation:
     seen = kept(look, key, more, tokens, trained["weights"], sources=(draw,))
     shares = _parts(jax.random.split(key)[0], jnp.asarray(tokens))[2]
     chance, length = seen[condition["prompt"]], condition["length"]
+    at = LENGTHS.index(length)
     parameters: dict[str, Any] = {"p": shares[0], "q": shares[1]}
     if "scores" in seen:
-        s = jnp.broadcast_to(jnp.asarray(seen["scores"], float), (WORDS, WORDS))
+        s = jnp.broadcast_to(jnp.asarray(seen["scores"][at], float), (WORDS, WORDS))
         parameters |= account(shares[0], s, s[:, OTHER], *evenly(length))
     evaluations = settings["steps"] * settings["batch"]
     return Observation(
         {**parameters, "gradient_evaluations": evaluations},
-        {"change_by_memory": chance[LENGTHS.index(length)], "chance": chance},
+        {"change_by_memory": chance[at], "chance": chance},
     )
 
 
@@ -167,7 +168,7 @@ _TRAINING = {"kind": "attention", "width": 32, "trained": 32, "batch": 64, "step
 
 
 def _read(prompt: str, length: int, kind: str = "attention") -> Condition:
-    settings = {**_TRAINING, "kind": kind, "prompts": 4000, "prompt": prompt, "length": length}
+    settings = {**_TRAINING, "kind": kind, "prompts": 2000, "prompt": prompt, "length": length}
     return Condition(settings, f"{prompt} words, T={length}", docstrings)
 
 
