@@ -12,10 +12,13 @@ pytestmark = pytest.mark.slow
 BY_NAME = {experiment.name: experiment for experiment in experiments}
 
 
-def test_topic_inertia_is_supported_with_every_control_as_it_must_be():
-    found = verify("topic_inertia", levels=["idealized"], master_seed=3, record=False)
+def test_change_of_topic_is_supported_with_every_control_as_it_must_be():
+    """The half of the idea that compiles in seconds."""
+    chosen = ("component_odds", "change", "log_change", "inertia", "boundary", "by_closeness", "by_odds")
+    found = verify("topic_inertia", levels=["idealized"], select=chosen, master_seed=3, record=False)
     assert found.verdict == "supported", (found.gates, found.remarks)
     assert {signature.verdict for signature in found.signatures} == {"present"}
+    assert {c.assumption for c in found.controls} >= {"right_phase", "generic_odds", "full_memory", "order"}
     assert all(control.ok for control in found.controls)
     assert found.mutants is not None
     assert found.mutants.resolvable_score >= 0.95
@@ -37,7 +40,6 @@ def _without(name, step):
     ("name", "experiment", "wrong"),
     [
         ("component_odds", "component", lambda formula: formula * sp.Rational(101, 100)),
-        ("odds_growth", "single edge by descent", lambda formula: formula * sp.Rational(101, 100)),
         ("change", "change", lambda formula: formula * (1 + sp.Rational(1, 10**6))),
     ],
 )

@@ -185,8 +185,10 @@ def _divergence(known: Known) -> sp.Equality:
 
 @cache
 def _late_slope(decaying: sp.Expr, *rates: sp.Rational) -> sp.Expr:
-    """Log-log slope in the limit, for given lambda_min and theta."""
-    return sp.limit((decaying.diff(s) / decaying).subs(dict(zip((lambda_min, theta), rates, strict=True))), s, sp.oo)
+    """Log-log slope in the limit, for given rates: of a quotient of polynomials in z = e^(-s/k), at 0."""
+    z, k = sp.Symbol("z", positive=True), sp.ilcm(*(rate.q for rate in rates))
+    sums = decaying.subs(dict(zip((lambda_min, theta), rates, strict=True))).subs(s, -k * log(z))
+    return sp.cancel(-z / k * sums.diff(z) / sums).subs(z, 0)
 
 
 def _slopes(equation: sp.Equality, decaying: sp.Expr) -> list[sp.Expr]:

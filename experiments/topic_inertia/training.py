@@ -160,7 +160,7 @@ def observe_chains(key: Array, condition: Condition) -> Observation:
 
 def observe_two_keys(key: Array, condition: Condition) -> Observation:
     """Under one key token 0 comes before 1, under the other before 2."""
-    speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4))[1][..., 0]
+    speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4))[1][1:, :, 0]
     return Observation({}, {"transfer": (speeds[:, 0] - speeds[:, 2]) / (speeds[:, 0] - speeds[:, 1])})
 
 
@@ -302,7 +302,7 @@ experiments: tuple[Experiment, ...] = (
         observe=observe_two_keys,
         observables=("transfer",),
         conditions=(_KEYS,),
-        checkpoints={"transfer": ("log_t", CHAIN_LOG_TIMES[1:])},
+        checkpoints={"transfer": ("log_t", CHAIN_LOG_TIMES[2:])},
         toggles={"one_matrix": _KEYS.but("W = K Q^T", matrices=2)},
     ),
     Experiment(

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from idealab.errors import IdealabError
+from idealab.symbolic.canonical import expression_hash
 from idealab.symbolic.prediction import Prediction, inline
 
 Expr = Any  # Sympy's own annotations stop at Basic
@@ -139,12 +140,12 @@ def mutants_of(prediction: Prediction, operators: Iterable[str] = OPERATORS, ran
         try:
             new = change.new()
             words = change.words(new)
-            wrong = Prediction(_tidied(_replaced(expression, change.old, new)), prediction.by_log)
+            wrong = _tidied(_replaced(expression, change.old, new))
+            name = expression_hash(wrong)
+            if name != prediction.sha256 and name not in found:
+                found[name] = change, Mutant(change.operator, words, Prediction(wrong, prediction.by_log))
         except _FAILURES as error:
             refused[f"{words}: {error}"] = None
-            continue
-        if wrong.sha256 != prediction.sha256:
-            found.setdefault(wrong.sha256, (change, Mutant(change.operator, words, wrong)))
     kept = sorted(found.values(), key=lambda pair: OPERATORS.index(pair[0].operator))
     repeated = Counter(mutant.words for _, mutant in kept)
     return Mutants(
