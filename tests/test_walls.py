@@ -229,7 +229,8 @@ def test_a_file_is_at_most_400_lines(path: Path) -> None:
 
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    required = [*project["dependencies"], *project["optional-dependencies"]["slurm"]]
+    extras = project["optional-dependencies"]
+    required = [*project["dependencies"], *extras["slurm"], *extras["report"]]
     declared = {re.split(r"[^\w.-]", line)[0].lower() for line in required}
     distributions = packages_distributions()
     undeclared: dict[str, str] = {}

@@ -48,12 +48,18 @@ def say(text: str) -> None:
 
 
 def draw(lines: Iterable[Text]) -> None:
-    """Write styled lines to standard output: with colours on a terminal, unless NO_COLOR forbids, without elsewhere."""
+    """Write styled lines to standard output: with colours on a terminal, unless NO_COLOR forbids, without elsewhere.
+
+    What a terminal would obey in them is only shown: the words may come from a record that somebody else wrote.
+    """
     from rich.console import Console
+
+    from idealab.report.inert import inert
 
     console = Console(file=sys.stdout, width=width(), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         for line in lines:
+            line.plain = inert(line.plain)
             console.print(line, soft_wrap=True)  # lines are laid out already
     write(captured.get().rstrip("\n"))
 

@@ -14,7 +14,7 @@ from idealab.cli.console import say
 from idealab.cli.exit_code import ExitCode, of_error
 from idealab.errors import IdealabError, UnknownNameError
 
-COMMANDS = ("list", "show", "derive", "plan", "verify", "sweep", "mutate", "doctor")
+COMMANDS = ("list", "show", "derive", "plan", "verify", "sweep", "mutate", "report", "doctor")
 """Each lies in the file of its name, as ``command``."""
 
 

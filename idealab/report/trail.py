@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from idealab.report.formula import equation, latex as formula_latex
-from idealab.report.latex import escape
+from idealab.report.latex import plain, prose
 from idealab.report.table import paragraph
 
 if TYPE_CHECKING:
     from idealab.symbolic.derivation import Derivation, Step
+
+_PLAIN = ("computed by Sympy", "residual reduces to 0")
+"""What *derived* and *checked* mean, if nothing else is said."""
 
 SCHEMA = "idealab/derivation/1"
 
@@ -31,21 +34,43 @@ def unicode(derivations: Sequence[Derivation], width: int) -> Iterator[Text]:
             yield from paragraph(_how(step), width, first=" " * 5, indent=" " * 7, style="dim")
 
 
-def latex(derivations: Sequence[Derivation]) -> str:
-    """Write derivations as a LaTeX fragment: numbered equations, each with a label and how it is known (amsmath)."""
+def latex(derivations: Sequence[Derivation], command: str = "") -> str:
+    """Write derivations as a LaTeX fragment: numbered equations, each with a label and how it is known (amsmath).
+
+    A step that an earlier derivation has as well is not written again.
+
+    Parameters
+    ----------
+    command
+        What sets a step in place of an equation: a LaTeX command that takes a label, words and a formula.
+    """
     lines: list[str] = []
+    labels: dict[tuple[str, str], str] = {}
     for derivation in derivations:
-        lines.append(rf"\paragraph{{{escape(derivation.name)}}} {escape(derivation.statement)}")
+        lines.append(rf"\paragraph{{{plain(derivation.name)}}} {prose(derivation.statement)}.")
+        here: dict[str, str] = {}
         for step in derivation.steps:
-            lines += [
-                rf"{escape(step.words)} ({escape(_how(step))}):",
-                r"\begin{equation}",
-                rf"\label{{eq:{derivation.name}:{step.name}}}",
-                formula_latex(step.equation),
-                r"\end{equation}",
-            ]
+            formula = formula_latex(step.equation)
+            label = labels.setdefault((step.name, formula), f"eq:{derivation.name}:{step.name}")
+            here[step.name] = label
+            if label != f"eq:{derivation.name}:{step.name}":
+                continue
+            words = f"{prose(step.words)} ({_known(step, here)}):"
+            if command:
+                lines.append(f"{command}{{{label}}}{{{words}}}{{{formula}}}")
+            else:
+                lines += [words, r"\begin{equation}", rf"\label{{{label}}}", formula, r"\end{equation}"]
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def _known(step: Step, labels: Mapping[str, str]) -> str:
+    """How a step is known, for a reader who knows what *derived* and *checked* mean."""
+    if step.kind == "given":
+        return "given"
+    uses = ", ".join(rf"\eqref{{{labels[used]}}}" for used in step.uses)
+    how = "" if step.how in _PLAIN else f"; {prose(step.how)}"
+    return step.kind + (f" from {uses}" if uses else "") + how
 
 
 def as_dict(idea: str, derivations: Sequence[Derivation]) -> dict[str, Any]:
