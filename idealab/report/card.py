@@ -10,16 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-<<<<<<< HEAD
-from rich.text import Text
-
-from idealab.judge.criteria import Equals
-from idealab.report import number
-from idealab.report.formula import equation
-from idealab.report.table import paragraph
-=======
 from idealab.report.formula import AnyFormula, Formula, Quoted
->>>>>>> main
 
 if TYPE_CHECKING:
     from idealab.experiment import Condition, Experiment, Setting
@@ -160,16 +151,6 @@ def card_of(idea: Idea, experiments: Sequence[Experiment] = ()) -> Card:
     )
 
 
-<<<<<<< HEAD
-def _criterion(signature: Signature) -> str:
-    if not isinstance(signature.criterion, Equals):
-        return str(signature.criterion)
-    kinds = {"rtol": "relative", "atol": "absolute"}
-    named = dict(zip(signature.criterion.formulas, signature.tolerance, strict=True))
-    parts = [f"{_short(named[name])} {kind}" for name, kind in kinds.items() if named[name].expression != 0]
-    pooled = f", pooled amplitude within {_short(named['pooled'])}" if "pooled" in named else ""
-    return f"equals the prediction within {' plus '.join(parts)}{pooled}"
-=======
 def as_dict(card: Card) -> dict[str, Any]:
     """Return the document that ``show --format json`` prints; formulas are text to read, not to evaluate."""
     return {"schema": SCHEMA, **cast("dict[str, Any]", _plain(card))}
@@ -228,7 +209,6 @@ def _signature(
         rivals=tuple(Rival(r.name, r.statement, Formula(r.prediction.expression)) for r in signature.rivals.values()),
         must_kill=signature.must_kill,
     )
->>>>>>> main
 
 
 def _known(signature: Signature) -> Known:
