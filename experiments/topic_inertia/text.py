@@ -178,13 +178,9 @@ experiments: tuple[Experiment, ...] = (
         statement="one attention layer, trained on docstrings, reads words drawn one by one from one package's",
         level="real data",
         observe=observe,
-        observables=("change_by_memory", "chance"),
+        observables=("change_by_memory",),
+        # `--set prompt=ordered` and `--set kind=gru` look at words in their order and at a recurrent network.
         conditions=tuple(_read("shuffled", length) for length in LENGTHS),
-        checkpoints={"chance": ("length", tuple(map(float, LENGTHS)))},
-        toggles={
-            "independent_tokens": _read("ordered", LENGTHS[-1]),
-            "attention_to_text": _read("shuffled", LENGTHS[0], "gru"),
-        },
         max_seeds=16,
         host=True,
     ),
