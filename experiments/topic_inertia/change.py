@@ -16,6 +16,7 @@ from jax.scipy.special import gammaln, logsumexp
 
 from idealab.experiment import Condition, Experiment, Observation, Range
 from idealab.simulate import descend
+from idealab.simulate.linear_algebra import qr
 
 Observe = Callable[[Array, Condition], Observation]
 
@@ -34,7 +35,7 @@ def trained_scores(key: Array, share: Array | float) -> Array:
 
     Every prompt holds token 0 and token 1 twice each and token 2 once; one topic has label 0, the other label 1.
     """
-    tokens = jax.random.orthogonal(key, 4)
+    tokens = qr(jax.random.normal(key, (4, 4)))[0]
     log_counts = jnp.log(jnp.array([2.0, 2.0, 1.0, 1e-300]))
     label = jnp.stack([jnp.asarray(share, float), 1.0 - share, jnp.zeros(()), jnp.zeros(())])
 

@@ -29,6 +29,7 @@ from idealab.simulate import (
     slowest_rate,
     spectrum,
 )
+from idealab.simulate.linear_algebra import qr, svd
 
 LogTimes = tuple[float, ...]
 DECADE = math.log(10)
@@ -185,7 +186,7 @@ def observe_edges(key: Array, condition: Condition) -> Observation:
     tokens = jnp.eye(size)
     if condition["data"] == "trees":
         tokens = jax.random.normal(key_tokens, (size, 10)) / math.sqrt(10)
-    turn = jax.random.orthogonal(key_turn, tokens.shape[1])
+    turn = qr(jax.random.normal(key_turn, (tokens.shape[1],) * 2))[0]
     tokens = tokens @ jnp.where(condition["turned"] > 0, turn, jnp.eye(len(turn)))
     counts = drawn_counts(key_counts, len(prompts), size)
     gaps = gaps_of(prompts, tokens, counts)
@@ -214,7 +215,7 @@ def observe_edges(key: Array, condition: Condition) -> Observation:
 
 def _followed(gaps: Gaps, rows: Array, condition: Condition, w0: Array) -> tuple[Array, Array]:
     """Log times, and W (t, d^2) there: descent stays in the span of the rows, apart from the start."""
-    basis = jnp.linalg.svd(rows, full_matrices=False)[2][: min(rows.shape)]
+    basis = svd(rows)[2][: min(rows.shape)]
     small = Gaps(gaps.rows @ basis.T, gaps.log_ratios)
     z0 = basis @ w0
     if condition["optimizer"] == "log time":

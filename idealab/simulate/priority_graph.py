@@ -26,6 +26,7 @@ from scipy.sparse.csgraph import connected_components, shortest_path
 
 from idealab.errors import UsageError
 from idealab.simulate.hard_margin import HardMargin, hard_margin
+from idealab.simulate.linear_algebra import pinv, svd
 
 Pair = tuple[int, int]
 
@@ -201,7 +202,7 @@ def odds_inside(
 
     def step(_: Any, z: Array) -> Array:
         # The span may hold directions that no prompt asks about: there the least step is none.
-        move = jnp.linalg.pinv(bend(z), rtol=1e-12, hermitian=True) @ slope(z)
+        move = pinv(bend(z)) @ slope(z)
         return z - move / (1.0 + jnp.maximum(jnp.max(jnp.abs(move @ basis)) - 1.0, 0.0))
 
     end = jax.lax.fori_loop(0, _NEWTON_STEPS, step, jnp.zeros(len(basis)))
@@ -233,5 +234,5 @@ def _orthonormal(rows: Array) -> Array:
     """Orthonormal basis of the span of rows, as rows; zeros fill it up where they are dependent."""
     if not len(rows):
         return rows
-    _, values, right = jnp.linalg.svd(rows, full_matrices=False)
+    _, values, right = svd(rows)
     return jnp.where((values > values[0] * max(rows.shape) * jnp.finfo(rows.dtype).eps)[:, None], right, 0.0)
