@@ -19,7 +19,7 @@ from idealab.simulate import keeping
 from idealab.verify import verify
 
 BOTH = jnp.array([[0.6, 0.3, 0.1], [0.2, 0.2, 0.6]])
-TINY = {"width": 4, "steps": 30, "batch": 8, "prompts": 500}
+TINY = {"width": 4, "steps": 30, "batch": 8, "prompts": 1000}
 
 
 class Counting:

@@ -331,8 +331,8 @@ failure_modes = (
     "attention with a bias towards the recent: the plateau of a leaky memory, whatever the length",
     "documents that switch topic: a recurrent network follows the exact filter and has no more inertia than that; "
     "attention without positions has",
-    "text: words come in clusters, and from 16 to 128 the chance falls less than for independent words (0.37 to 0.23 in "
-    "place of 0.32 to 0.17), in some seeds not at all; a recurrent network that was trained on text has a plateau from "
+    "text: words come in clusters, and from 16 to 128 the chance falls less than for independent words (0.37 to 0.23, "
+    "not 0.32 to 0.17), in some seeds not at all; a recurrent network that was trained on text has a plateau from "
     "its first lengths on (0.40). Both differ too much between seeds to be controls within minutes",
 )
 references = (siegmund, position_paper)
