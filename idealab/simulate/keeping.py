@@ -106,7 +106,11 @@ def kept(
 @lru_cache(maxsize=64)
 def _compiled(make: Callable[..., Arrays], words: str) -> Callable[..., Arrays]:
     settings = json.loads(words)
-    return jax.jit(lambda key, *inputs: make(key, settings, *inputs), compiler_options=compiler_options())
+
+    def made(key: jax.Array, *inputs: Any) -> Arrays:
+        return make(key, settings, *inputs)
+
+    return jax.jit(made, compiler_options=compiler_options())
 
 
 def _words(settings: Mapping[str, Any]) -> str:
