@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--figure", metavar="PATH", help="where to draw it (.png, .svg, .pdf)")
     chosen = parser.parse_args()
     if chosen.figure and importlib.util.find_spec("matplotlib") is None:
-        parser.error("--figure needs matplotlib: pip install 'idealab[figures]'")
+        parser.error("--figure needs matplotlib: pip install 'idealab[report]'")
     started, many, seed = time.monotonic(), chosen.repetitions, chosen.seed
     with ProcessPoolExecutor(chosen.workers) as pool:
         at, within = (

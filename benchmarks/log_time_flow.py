@@ -220,7 +220,7 @@ def main():
     parser.add_argument("--costs", action="store_true", help="only the cost as a function of the horizon")
     chosen = parser.parse_args()
     if chosen.figure and importlib.util.find_spec("matplotlib") is None:
-        parser.error("--figure needs matplotlib: pip install 'idealab[figures]'")
+        parser.error("--figure needs matplotlib: pip install 'idealab[report]'")
     jax.config.update("jax_enable_x64", True)
     jax.block_until_ready(jnp.ones(3) + 1)  # starting JAX is not the flow's doing
     plan, _ = planted(

@@ -4,6 +4,7 @@
 
     idealab.ideas()                           # what there is
     idealab.load("max_margin").signatures     # what an idea says must be seen
+    idealab.declare("max_margin", seeds=64)   # write the declaration, and return its hash
     idealab.verify("max_margin", seeds=64)    # derive, declare, run, judge, record
 
 A public name loads its module when it is first asked for: importing idealab imports neither JAX nor Sympy.
@@ -24,7 +25,9 @@ if _project.is_file() and '\nname = "idealab"\n' in _project.read_text(encoding=
     __path__.append(str(_project.parent))
 
 if TYPE_CHECKING:
+    from idealab.declare import declare as declare
     from idealab.errors import (
+        DeclarationChangedError as DeclarationChangedError,
         DeclarationError as DeclarationError,
         DerivationError as DerivationError,
         IdealabError as IdealabError,
@@ -62,6 +65,7 @@ else:
     _HOME = {
         "Assumption": "idealab.idea",
         "Condition": "idealab.experiment",
+        "DeclarationChangedError": "idealab.errors",
         "DeclarationError": "idealab.errors",
         "Derivation": "idealab.symbolic.derivation",
         "DerivationError": "idealab.errors",
@@ -87,6 +91,7 @@ else:
         "UnknownNameError": "idealab.errors",
         "UsageError": "idealab.errors",
         "Verification": "idealab.verification",
+        "declare": "idealab.declare",
         "find_scope": "idealab.scope",
         "ideas": "idealab.registry",
         "load": "idealab.registry",

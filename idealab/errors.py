@@ -3,7 +3,8 @@
     IdealabError
     ├── UsageError            the request cannot be carried out as given: unknown name, malformed value (exit code 2)
     │   ├── UnknownNameError  a name that is not there; carries the nearest names
-    │   └── NothingMatchedError  what was asked for leaves nothing to run (exit code 5)
+    │   ├── NothingMatchedError  what was asked for leaves nothing to run (exit code 5)
+    │   └── DeclarationChangedError  what would be run is not what was declared; carries the differences
     ├── DeclarationError      an idea, signature, assumption or experiment contradicts itself and cannot exist
     │   ├── DerivationError   a step of a derivation does not hold; carries the residual
     │   └── PrinterError      an expression has no faithful JAX form
@@ -52,6 +53,22 @@ class UnknownNameError(UsageError, KeyError):
 
 class NothingMatchedError(UsageError):
     """What was asked for leaves nothing to run."""
+
+
+class DeclarationChangedError(UsageError):
+    """What would be run is not what was declared.
+
+    Parameters
+    ----------
+    message
+        One line, with the first differences.
+    differences
+        All of them, a line each; none where the earlier declaration is known by its hash only.
+    """
+
+    def __init__(self, message: str, differences: Iterable[str]) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)
 
 
 class DeclarationError(IdealabError):

@@ -254,3 +254,15 @@ class Idea:
         rivals = (a.rival for a in self.assumptions.values() if a.rival is not None)
         found = {id(s.derivation): s.derivation for s in (*self.signatures.values(), *rivals)}
         return Named(*found.values())
+
+    def _repr_html_(self) -> str:
+        """Return the signature card for notebooks."""
+        from idealab.report.notebook import idea_html
+
+        return idea_html(self)
+
+    def _repr_latex_(self) -> str:
+        """Return the signature card as LaTeX."""
+        from idealab.report.notebook import idea_latex
+
+        return idea_latex(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,15 @@ from idealab.judge.verdict import (
 )
 from idealab.mutants import Design, hints_for_repair, kill
 from idealab.run import Task
-from idealab.verification import CellResult, ControlResult, Cost, MutationResult, SignatureResult, Verification
+from idealab.verification import (
+    CellResult,
+    ControlResult,
+    Cost,
+    CurveResult,
+    MutationResult,
+    SignatureResult,
+    Verification,
+)
 
 
 def outcome_of(
@@ -192,7 +200,26 @@ def _result(assessment: Assessment, question: Question) -> SignatureResult:
         cells=tuple(_cell(place, decision, cells) for place, decision in judged),
         rivals_standing=tuple(standing),
         recurs=conclusion.recurs,
+        curves=tuple(_curves(assessment, question)),
     )
+
+
+def _curves(assessment: Assessment, question: Question) -> Iterator[CurveResult]:
+    """What a claim along an axis was made of; nothing, where refinements stand for seeds."""
+    signature, experiment = question.signature, question.experiment
+    if not signature.criterion.along or experiment.refinement:
+        return
+    places = [place for place in assessment.places(question) if all(task.seeds for task in place.tasks)]
+    curves = assessment.comparator.curves(signature, question.tasks)
+    for condition, curve in zip(dict.fromkeys(place.condition for place in places), curves, strict=True):
+        values = curve.measured - curve.formulas.get("ideal", 0.0)
+        if values.ndim != 2:
+            continue
+        with np.errstate(all="ignore"):
+            means, seeds = np.mean(values, axis=1), values.shape[1]
+            errors = np.std(values, axis=1, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full(len(means), math.nan)
+        points = zip(curve.axis.tolist(), means.tolist(), errors.tolist(), strict=True)
+        yield CurveResult(condition, curve.along, tuple(points))
 
 
 def _controls(assessment: Assessment) -> list[ControlResult]:
@@ -254,6 +281,7 @@ def _cell(place: Place, decision: Decision, cells: int) -> CellResult:
         one_sided=cell.one_sided,
         seeds_to_decide=seeds_to_decide(cell, cells) if undecided else None,
         given_up=decision.given_up,
+        seed_deviations=tuple(cell.deviations[used].tolist()),
     )
 
 
@@ -275,6 +303,7 @@ def _refined_result(place: Place, cell: RefinedCell, decision: Decision) -> Cell
         seeds=decision.seeds,
         note=decision.note,
         one_sided=cell.one_sided,
+        seed_deviations=tuple(cell.deviations.tolist()),
     )
 
 

@@ -17,6 +17,7 @@ from idealab.idea import Idea, Signature
 from idealab.judge.cells import Rules
 from idealab.ledger.records import DECLARATION, digest
 from idealab.ledger.store import Ledger
+from idealab.lock import hold
 from idealab.run import Progress, Runner, Task
 from idealab.source import refuse_answers
 
@@ -41,6 +42,7 @@ class Request:
     record: bool = True
     device: str | None = None
     precision: str | None = None
+    declared: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     Raises
     ------
     UsageError
-        If the request cannot be carried out; `UnknownNameError` and `NothingMatchedError` say so more precisely.
+        If the request cannot be carried out; `UnknownNameError`, `NothingMatchedError` and
+        `DeclarationChangedError` say so more precisely.
     LedgerError
         If evidence cannot be written.
     """
@@ -84,17 +87,19 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS
     chosen = _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick, machine)
-    tasks = _tasks(theory, chosen, signatures)
+    tasks = tasks_of(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
     if not questions:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
     rules = rules_of(questions)
 
+    content = declaration_of(theory, chosen, signatures, rules)
+    declared = {"schema": DECLARATION, "idea": theory.name, "content": content}
+    if request.declared is not None:
+        hold(request.declared, declared, Ledger.at(request.ledger))
     store = Ledger.at(request.ledger) if request.record else None
     if store is not None:
         store.ensure_writable()
-    content = declaration_of(theory, chosen, signatures, rules)
-    declared = {"schema": DECLARATION, "idea": theory.name, "content": content}
     declaration = store.put(declared) if store is not None else digest(declared)
     runner = Runner(theory.name, store, declaration, request.master_seed, machine, watcher)
     watcher.declared(declaration, _summary(signatures, tasks, rules, runner))
@@ -174,7 +179,7 @@ def _like(name: str, known: Mapping[str, Setting], value: Setting) -> Setting:
     return value
 
 
-def _tasks(idea: Idea, experiments: Sequence[Experiment], signatures: Sequence[Signature]) -> list[Task]:
+def tasks_of(idea: Idea, experiments: Sequence[Experiment], signatures: Sequence[Signature]) -> list[Task]:
     """Controls and the most favourable conditions first, so that what decides most is known first."""
     names = {signature.name for signature in signatures}
     measured = {signature.observable for signature in signatures}

@@ -6,14 +6,19 @@ that is not recorded, or recorded elsewhere, is not known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from idealab.errors import LedgerError
 from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
+from idealab.verification import Earlier
 
 _NOT_CLAIMED = {"max_seeds", "block"}
+
+
+REPEATED = "the same claim was tried before on other seeds"
+"""How the gate begins that holds such a run back."""
 
 
 def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_seed: int) -> list[str]:
@@ -32,6 +37,22 @@ def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_s
         A run that a budget cut short says nothing, and is no first one either.
     """
     said: dict[int, tuple[str, str]] = {}
+    for seed, verdict, sha in _verdicts(store, idea, content):
+        if seed == master_seed:
+            break  # what came later did not choose this seed
+        said.pop(seed, None)  # so that the newest stands last
+        said[seed] = verdict, sha
+    return _words(said)
+
+
+def failed_elsewhere(store: Ledger, idea: str, content: Mapping[str, Any], seeds: Collection[int]) -> list[str]:
+    """What verifications of the same claim said last on other master seeds than these, where not *supported*."""
+    found = _verdicts(store, idea, content)
+    return _words({seed: (verdict, sha) for seed, verdict, sha in found if seed not in seeds})
+
+
+def _verdicts(store: Ledger, idea: str, content: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
+    """Master seed, verdict and record of every verification of the same claim, the newest last."""
     for sha in store.find(schema=VERIFICATION, idea=idea):
         try:
             result = store.get(sha)["result"]
@@ -39,16 +60,36 @@ def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_s
             same = not result["cut_short"] and _claim(store.get(result["declaration"])["content"]) == _claim(content)
         except (LedgerError, KeyError, TypeError):  # damaged, or written by a version that said other things
             continue
-        if same and seed == master_seed:
-            break  # what came later did not choose this seed
         if same:
-            said.pop(seed, None)  # so that the newest stands last
-            said[seed] = verdict, sha
+            yield seed, verdict, sha
+
+
+def _words(said: Mapping[int, tuple[str, str]]) -> list[str]:
     return [
         f"{verdict} with master seed {seed} (record {sha[:8]})"
         for seed, (verdict, sha) in said.items()
         if verdict != "supported"
     ]
+
+
+def runs_before(store: Ledger, declaration: str, master_seed: int | None = None) -> tuple[Earlier, ...]:
+    """How often a declaration was run before, by master seed; also the runs that were begun and given up.
+
+    Parameters
+    ----------
+    master_seed
+        The one that is running now, which is not *begun* because of that.
+    """
+    found = {seed: Earlier(seed, 0) for seed in store.master_seeds(declaration) if seed != master_seed}
+    for sha in store.find(schema=VERIFICATION, parent=declaration):
+        try:
+            result = store.get(sha)["result"]
+            seed, verdict = int(result["environment"]["master_seed"]), str(result["verdict"])
+        except (LedgerError, KeyError, TypeError, ValueError):  # damaged, or says other things
+            continue
+        finished = found[seed].finished if seed in found else 0
+        found[seed] = Earlier(seed, finished + 1, verdict, sha)
+    return tuple(found[seed] for seed in sorted(found))
 
 
 def _claim(content: Mapping[str, Any]) -> Any:

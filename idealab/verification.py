@@ -20,7 +20,9 @@ class CellResult:
     observable; for a vector, of each seed's worst component. ``standard_error`` is that of their difference, seed by
     seed; ``deviation`` is the difference in units of the ``tolerance``; a claim that is ``one_sided`` is only that it
     lies below one. ``seeds_to_decide`` is how many seeds in all would decide an undecided cell, as far as can be told;
-    one that was ``given_up`` was unlikely to be decided by the cap, and got no more.
+    one that was ``given_up`` was unlikely to be decided by the cap, and got no more. ``seed_deviations`` are those of
+    each seed that was judged (of each refinement, the coarsest first, where these stand for seeds), also in units of
+    the tolerance.
     """
 
     condition: str
@@ -37,11 +39,25 @@ class CellResult:
     one_sided: bool = False
     seeds_to_decide: int | None = None
     given_up: bool = False
+    seed_deviations: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class CurveResult:
+    """What a claim along an axis was made of, as far as it can be drawn: one condition, or all of them along a knob.
+
+    ``points`` are (place on the axis, mean over seeds, its standard error), of the observable, or for a rate of
+    approach of what is left to the ideal. The name of an axis of logarithms begins with ``log_``.
+    """
+
+    condition: str
+    along: str
+    points: tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True)
 class SignatureResult:
-    """One signature in one experiment."""
+    """One signature in one experiment; ``curves`` only of a claim along an axis."""
 
     name: str
     statement: str
@@ -61,6 +77,7 @@ class SignatureResult:
     cells: tuple[CellResult, ...]
     rivals_standing: tuple[str, ...] = ()
     recurs: bool = False
+    curves: tuple[CurveResult, ...] = ()
 
     @property
     def weakest(self) -> CellResult:
@@ -133,7 +150,7 @@ class MutationResult:
         return killed / (killed + survived) if killed + survived else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """Counts, and in full those that are not killed."""
+        """Counts, in full those that are not killed, and of the others all but their formulas."""
         counts = {name: len(self.having(name)) for name in ("killed", "unresolvable", "unseen", "undefined")}
         return {
             "total": len(self.mutants) + self.equivalent,
@@ -145,7 +162,14 @@ class MutationResult:
             "not_seen": [dataclasses.asdict(mutant) for mutant in self.having("unseen")],
             "not_resolved": [dataclasses.asdict(mutant) for mutant in self.having("unresolvable")],
             "refused": list(self.refused),
+            "refuted": [
+                _without_formula(mutant) for status in ("killed", "undefined") for mutant in self.having(status)
+            ],
         }
+
+
+def _without_formula(mutant: MutantResult) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(mutant).items() if name != "formula"}
 
 
 @dataclass(frozen=True)
@@ -160,11 +184,31 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """Runs of the same declaration on one master seed, before this one, as far as the ledger holds them.
+
+    ``finished`` counts those that came to a verdict; ``verdict`` and ``record`` are of the last of these. None finished
+    means that it was begun, and that something was observed.
+    """
+
+    master_seed: int
+    finished: int
+    verdict: str = ""
+    record: str = ""
+
+    def __str__(self) -> str:
+        if not self.finished:
+            return f"begun with master seed {self.master_seed}, never finished"
+        times = "" if self.finished == 1 else f" {self.finished} times, last"
+        return f"run with master seed {self.master_seed}{times}: {self.verdict} (record {self.record[:8]})"
+
+
+@dataclass(frozen=True)
 class Verification:
     """The verdict on an idea, and all that it rests on.
 
     ``hints`` name, for a refuted signature, wrong formulas that the same data support: where to look, and no result.
-    ``cut_short`` says that a budget ended the run.
+    ``cut_short`` says that a budget ended the run. ``earlier`` says how often the same declaration was run before.
     """
 
     idea: str
@@ -183,6 +227,7 @@ class Verification:
     hints: tuple[str, ...] = ()
     cut_short: bool = False
     record: str | None = None
+    earlier: tuple[Earlier, ...] = ()
 
     def with_record(self, record: str) -> Verification:
         """The same verification, naming the ledger object that holds it."""

@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from idealab.budget import Budget
@@ -18,7 +19,7 @@ from idealab.ledger.store import Ledger
 from idealab.mutants import Design, designs_of, unkilled
 from idealab.outcome import outcome_of
 from idealab.request import Inquiry, Request, inquire
-from idealab.retries import failed_before
+from idealab.retries import REPEATED, failed_before, runs_before
 from idealab.run import Progress, Silence, Task
 from idealab.verification import Verification
 
@@ -39,6 +40,7 @@ def verify(
     mutants: bool = True,
     device: str | None = None,
     precision: str | None = None,
+    declared: str | None = None,
     hosts: Hosts | None = None,
     progress: Progress | None = None,
 ) -> Verification:
@@ -75,6 +77,9 @@ def verify(
         JAX prefers.
     precision
         ``float32`` or ``float64``; by default float64, where the device has it.
+    declared
+        The hash that `idealab.declare.declare` gave, or its first 16 digits or more: nothing runs if what would be run
+        is not what was declared.
     hosts
         The processes that simulate together, each of which calls this with the same arguments (`idealab.hosts.Hosts`);
         process 0 decides and records.
@@ -87,7 +92,8 @@ def verify(
     Raises
     ------
     UsageError
-        If the request cannot be carried out; `UnknownNameError` and `NothingMatchedError` say so more precisely.
+        If the request cannot be carried out; `UnknownNameError`, `NothingMatchedError` and
+        `DeclarationChangedError` say so more precisely.
     LedgerError
         If evidence cannot be written.
     """
@@ -95,7 +101,8 @@ def verify(
     if budget is not None and not 0 < budget < math.inf:
         raise UsageError(f"budget={budget!r} must be a positive number of seconds")
     request = Request(
-        idea, experiments, seeds, select, levels, settings, quick, master_seed, ledger, record, device, precision
+        *(idea, experiments, seeds, select, levels, settings, quick),
+        *(master_seed, ledger, record, device, precision, declared),
     )
     with contextlib.nullcontext() if hosts is None else hosts.running():
         inquiry = inquire(request, watcher)
@@ -113,6 +120,8 @@ def verify(
     environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
+    if inquiry.store is not None:
+        outcome = replace(outcome, earlier=runs_before(inquiry.store, inquiry.declaration, master_seed))
     if inquiry.store is None or (hosts is not None and hosts.process != 0):
         return outcome
     return _recorded(outcome, inquiry.store, inquiry.tasks, watcher)
@@ -157,7 +166,7 @@ def _before(inquiry: Inquiry, master_seed: int) -> list[str]:
         return []
     found = failed_before(inquiry.store, inquiry.theory.name, inquiry.content, master_seed)
     words = (
-        f"the same claim was tried before on other seeds: {'; '.join(found[-3:])}; running again until it passes is no "
+        f"{REPEATED}: {'; '.join(found[-3:])}; running again until it passes is no "
         "verification: narrow the claim, or raise --seeds under the same master seed"
     )
     return [words] if found else []

@@ -114,7 +114,8 @@ def run(code: str, cwd: Path, site: Path | None) -> str:
 
 
 def test_the_wheel_holds_the_package_and_the_ideas_and_nothing_else(wheel: Path) -> None:
-    package = {str(path.relative_to(ROOT)) for path in (ROOT / "idealab").rglob("*.py")}
+    files = (path for kind in ("py", "html", "css") for path in (ROOT / "idealab").rglob(f"*.{kind}"))
+    package = {str(path.relative_to(ROOT)) for path in files}
     assert contents(wheel) >= package | IDEA_FILES | {"idealab/py.typed"}
     assert {name.split("/")[0] for name in contents(wheel)} == {"idealab"}
     assert not [name for name in contents(wheel) if {"tests", "benchmarks", "__pycache__"} & set(name.split("/"))]

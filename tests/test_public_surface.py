@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PUBLIC = {
     "Assumption",
     "Condition",
+    "DeclarationChangedError",
     "DeclarationError",
     "Derivation",
     "DerivationError",
@@ -42,6 +43,7 @@ PUBLIC = {
     "UsageError",
     "Verification",
     "__version__",
+    "declare",
     "find_scope",
     "ideas",
     "load",

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import jax
 import pytest
+import sympy as sp
 
 from idealab.errors import DeclarationError, NothingMatchedError, UnknownNameError, UsageError
 from idealab.idea import Assumption, Named, Rival
+from idealab.judge.shapes import Slope
 from idealab.ledger.records import BATCH, DECLARATION
 from idealab.ledger.store import Ledger
 
@@ -300,3 +302,37 @@ def test_a_verification_says_itself(toy):
     found = toy.verify(experiments=(toy.experiment("breaks", knob=KNOB),), record=False)
     assert str(found).startswith("toy: partial, height in bench: present up to a=3, absent from a=4, evidence 10^")
     assert set(found.to_dict()) == {field.name for field in dataclasses.fields(found)} | {"mutants"}
+
+
+def test_the_record_keeps_what_each_seed_and_each_point_of_a_curve_showed(toy):
+    theory = toy.idea()
+    fall = replace(
+        theory.signatures["height"], derivation=_rises(toy), step=None, criterion=Slope("a", atol=0.2), rivals=Named()
+    )
+    theory = replace(theory, signatures=Named(fall, theory.signatures["curve"]), assumptions=Named())
+    bench = toy.experiment(knob=(10.0, 20.0, 40.0, 80.0), toggles={})
+    bench = replace(bench, conditions=tuple(c.but(str(c), t=9.0) for c in bench.conditions))
+    slope, curve = toy.verify(theory=theory, experiments=(bench,)).signatures
+    for cell in (*slope.cells, *curve.cells):
+        assert len(cell.seed_deviations) == cell.seeds
+        assert math.fsum(cell.seed_deviations) / cell.seeds == pytest.approx(cell.deviation)
+    assert curve.curves == ()
+    (drawn,) = slope.curves
+    assert (drawn.condition, drawn.along) == ("", "a")
+    assert [place for place, _, _ in drawn.points] == [10.0, 20.0, 40.0, 80.0]
+    for place, height, error in drawn.points:
+        assert height == pytest.approx(81 * place, rel=0.1)
+        assert 0 < error < 0.1 * height
+
+
+def _rises(toy):
+    """The height grows in proportion to the force."""
+    height, force = sp.Function("h"), sp.Symbol("a", positive=True)
+    law = sp.Eq(sp.log(height(force)), sp.log(force))
+    return (
+        type(toy.fall(2))("growth", "with the force")
+        .given("law", "where the start is forgotten", law)
+        .derive(
+            "slope", "on logarithmic axes", lambda known: sp.Eq(height(force), known["law"].rhs.diff(force) * force)
+        )
+    )

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from idealab.errors import UsageError
+from idealab.report.inert import inert
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,6 +31,10 @@ def write(text: str) -> None:
     UsageError
         If it cannot be written, as on a full disk.
     """
+    _write("\n".join(map(inert, text.split("\n"))))
+
+
+def _write(text: str) -> None:
     try:
         _put(sys.stdout, text)
     except BrokenPipeError:
@@ -42,20 +47,24 @@ def write(text: str) -> None:
 def say(text: str) -> None:
     """Write a line to standard error."""
     try:
-        _put(sys.stderr, text)
+        _put(sys.stderr, inert(text))
     except OSError:
         _abandon(sys.stderr)
 
 
 def draw(lines: Iterable[Text]) -> None:
-    """Write styled lines to standard output: with colours on a terminal, unless NO_COLOR forbids, without elsewhere."""
+    """Write styled lines to standard output: with colours on a terminal, unless NO_COLOR forbids, without elsewhere.
+
+    What a terminal would obey in them is only shown: the words may come from a record that somebody else wrote.
+    """
     from rich.console import Console
 
     console = Console(file=sys.stdout, width=width(), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         for line in lines:
+            line.plain = inert(line.plain)
             console.print(line, soft_wrap=True)  # lines are laid out already
-    write(captured.get().rstrip("\n"))
+    _write(captured.get().rstrip("\n"))
 
 
 def _put(stream: TextIO, text: str) -> None:

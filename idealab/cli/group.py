@@ -12,9 +12,23 @@ import click
 from idealab import __version__
 from idealab.cli.console import say
 from idealab.cli.exit_code import ExitCode, of_error
-from idealab.errors import IdealabError, UnknownNameError
+from idealab.errors import DeclarationChangedError, IdealabError, UnknownNameError
 
-COMMANDS = ("list", "show", "derive", "plan", "verify", "sweep", "mutate", "doctor")
+COMMANDS = (
+    "list",
+    "show",
+    "derive",
+    "plan",
+    "declare",
+    "verify",
+    "sweep",
+    "mutate",
+    "report",
+    "ledger",
+    "export",
+    "new",
+    "doctor",
+)
 """Each lies in the file of its name, as ``command``."""
 
 
@@ -65,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.USAGE
     except IdealabError as error:
         say(f"error: {_one_line(str(error))}")
+        for line in error.differences if isinstance(error, DeclarationChangedError) else ():
+            say(f"  {_one_line(line)}")
         return of_error(error)
     except Exception as error:
         if os.environ.get("IDEALAB_TRACEBACK"):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from idealab.errors import UnknownNameError
+from idealab.errors import UnknownNameError, UsageError
 
 _LEVELS = {"idealized": "idealized", "real": "real data", "network": "network"}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -24,6 +24,15 @@ def on_devices(command: Callable[..., Any]) -> Callable[..., Any]:
         "--precision", type=click.Choice(["float32", "float64"]), help="Of the simulation [float64 where there is any]."
     )
     return device(precision(command))
+
+
+def unambiguous(settings: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """The settings by name; raises `UsageError` if one is given two values."""
+    chosen: dict[str, Any] = {}
+    for name, value in settings:
+        if chosen.setdefault(name, value) != value:
+            raise UsageError(f"--set gives {name} twice, as {chosen[name]!r} and as {value!r}; give it once")
+    return chosen
 
 
 class IdeaName(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (generic since click 8.5)

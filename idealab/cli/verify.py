@@ -11,7 +11,7 @@ import click
 
 from idealab.cli.console import draw, say, width, write
 from idealab.cli.exit_code import ExitCode, of_error, of_verdict, worst
-from idealab.cli.parameters import Duration, IdeaName, Level, Setting, on_devices
+from idealab.cli.parameters import Duration, IdeaName, Level, Setting, on_devices, unambiguous
 from idealab.cli.progress import watching
 from idealab.cli.together import on_hosts, together
 from idealab.errors import IdealabError, NothingMatchedError, UsageError
@@ -75,6 +75,7 @@ class _Knob(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]  (ge
 @click.option(
     "--master-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Source of all randomness."
 )
+@click.option("--declared", metavar="HASH", help="Refuse to run anything but what `idealab declare` gave this hash.")
 @on_devices
 @on_hosts
 @click.option("--ledger", metavar="DIR", help="Where evidence is kept [IDEALAB_LEDGER, or .idealab].")
@@ -91,6 +92,7 @@ def command(
     no_record: bool,
     levels: Sequence[str],
     find_scope: tuple[str, tuple[float, float] | None] | None,
+    declared: str | None,
     **options: Any,
 ) -> ExitCode:
     """Derive what an idea predicts, simulate, judge, and record the verdict.
@@ -99,22 +101,25 @@ def command(
     5 nothing matched, 130 interrupted. With --find-scope: 0 something was found, 4 not.
     """
     names = _asked(ideas, every)
-    options["settings"] = _unambiguous(options["settings"])
+    options["settings"] = unambiguous(options["settings"])
     options["levels"] = levels
     if junit_xml is not None and not junit_xml.absolute().parent.is_dir():
         raise UsageError(f"--junit-xml={str(junit_xml)!r}: there is no folder {str(junit_xml.parent)!r}; make it first")
     shared = {name: options.pop(name) for name in ("distributed", "coordinator", "processes", "process", "timeout")}
     if any(shared.values()) and no_record:
         raise UsageError("--no-record: several processes need the ledger, through which their blocks of seeds go")
+    single = len(names) == 1 and find_scope is None
+    if declared is not None and not single:
+        raise UsageError("--declared holds one verification of one idea; name one, and leave --find-scope out")
     if find_scope is not None:
         if any(shared.values()):
             raise UsageError("--find-scope runs in one process; leave --distributed or --coordinator out")
         _check_search(names, every, junit_xml, options)
         return _search(names[0], *find_scope, {**options, "record": not no_record}, as_json)
     with together(*shared.values()) as hosts:
-        alone = {} if hosts is None else {"hosts": hosts}  # named only where there are any
+        rare = {name: value for name, value in (("hosts", hosts), ("declared", declared)) if value is not None}
         quiet = hosts is not None and hosts.process != 0
-        return _verify_each(names, {**options, "record": not no_record, **alone}, as_json, junit_xml, quiet)
+        return _verify_each(names, {**options, "record": not no_record, **rare}, as_json, junit_xml, quiet)
 
 
 def _verify_each(
@@ -157,14 +162,6 @@ def _asked(names: Sequence[str], every: bool) -> tuple[str, ...]:
     if every and not ideas():
         raise NothingMatchedError("--all matches nothing: there are no ideas")
     return tuple(dict.fromkeys(names or ideas()))
-
-
-def _unambiguous(settings: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
-    chosen: dict[str, Any] = {}
-    for name, value in settings:
-        if chosen.setdefault(name, value) != value:
-            raise UsageError(f"--set gives {name} twice, as {chosen[name]!r} and as {value!r}; give it once")
-    return chosen
 
 
 def _verify(name: str, options: Mapping[str, Any]) -> tuple[Verification, str]:

@@ -281,6 +281,29 @@ def judge_cells(cells: Sequence[Cell], rules: Rules) -> list[Decision]:
     return [watch.result() for watch in watched]
 
 
+def judge_at_once(cells: Sequence[Cell], rules: Rules) -> list[Decision]:
+    """Decide cells from all their seeds, by evidence that holds whenever one stops: for runs that were put together.
+
+    The thresholds of `judge_cells` fall with the number of seeds, and are calibrated for its looks and its first
+    decision; they do not hold for a run that was added because another had not decided. The evidence itself does, as an
+    e-process, which exceeds 1/alpha with probability alpha at most, at any stopping time (Ville's inequality): so it is
+    looked at once, at the end, where it depends on no order, against the full ``1/alpha`` and ``2 K/alpha`` or what the
+    skewness asks for, whichever is more. No cap applies, and nothing is given up.
+
+    Returns
+    -------
+    list of Decision
+        In the order of the cells.
+    """
+    found: list[Decision] = []
+    for cell in cells:
+        watch = _AtOnce(cell, cell.seeds)
+        if watch.decision is None and cell.seeds >= LOOKS[0]:
+            watch.look(cell.seeds, replace(rules, gives_up=False))
+        found.append(watch.result())
+    return found
+
+
 class _Watched:
     """One cell while it is looked at."""
 
@@ -342,3 +365,12 @@ class _Watched:
         # A mean rests on every seed, the other two on what most of them say.
         rests = lost > 0 if self.cell.estimand == "mean" else 2 * lost >= seeds
         return Decision(verdict, seeds, float(inside), float(outside), note, lost=rests)
+
+
+class _AtOnce(_Watched):
+    """One cell, looked at once."""
+
+    def _needed(self, seeds: int, rules: Rules) -> Four:
+        below, above, beyond, beneath = super()._needed(seeds, rules)
+        inside, outside = math.log(1 / rules.alpha), math.log(rules.absent_threshold)
+        return max(below, inside), max(above, inside), max(beyond, outside), max(beneath, outside)

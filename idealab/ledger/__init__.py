@@ -1,5 +1,6 @@
 """The evidence: immutable, content-addressed records, and the directory that holds them."""
 
+from idealab.ledger.health import Health as Health
 from idealab.ledger.records import (
     BATCH as BATCH,
     DECLARATION as DECLARATION,
@@ -11,4 +12,4 @@ from idealab.ledger.records import (
     decode as decode,
     digest as digest,
 )
-from idealab.ledger.store import Health as Health, Ledger as Ledger
+from idealab.ledger.store import Ledger as Ledger

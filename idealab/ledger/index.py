@@ -10,8 +10,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import closing, suppress
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from idealab.ledger.records import BATCH, digest
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,6 +29,28 @@ class Entry(NamedTuple):
     recorded: float  # seconds since the epoch: when it was created, or else when it came into this ledger
     parents: list[str]
     run: str  # of a batch: the hash of all that it must share with a run that goes on from it; otherwise empty
+    master_seed: int  # of a batch; otherwise -1
+
+
+RUN = ("experiment", "condition", "master_seed", "environment", "precision")
+"""What a batch must share with a run that goes on from it, besides the declaration."""
+
+
+def entry_of(record: Mapping[str, Any], recorded: float) -> Entry:
+    """What the index should know of a record that came into this ledger at a time."""
+    if created := record.get("created"):
+        recorded = datetime.fromisoformat(created).timestamp()
+    run, seed = "", -1
+    if record["schema"] == BATCH:
+        experiment, condition, seed, environment, precision = (record[name] for name in RUN)
+        run = _run(experiment, condition, seed, json.dumps(environment, sort_keys=True), precision)
+    return Entry(record["schema"], record["idea"], recorded, record.get("parents", []), run, seed)
+
+
+@lru_cache(maxsize=4096)
+def _run(experiment: str, condition: str, master_seed: int, environment: str, precision: str) -> str:
+    # The batches of one run follow each other, and canonical JSON is slow.
+    return digest(dict(zip(RUN, (experiment, condition, master_seed, json.loads(environment), precision), strict=True)))
 
 
 class Index:

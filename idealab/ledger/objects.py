@@ -38,7 +38,7 @@ class Objects:
 
     def file(self, sha: str) -> Path:
         """Return where the record of this name is, or would be."""
-        return self.path / "objects" / sha[:2] / f"{sha}.json"
+        return self.path / f"objects/{sha[:2]}/{sha}.json"
 
     def names(self) -> set[str]:
         """Return the names of all records, sound or not."""
@@ -78,19 +78,19 @@ class Objects:
 
     def load(self, sha: str) -> tuple[dict[str, Any], float]:
         """Read and check a record; with it, the time when it came into this ledger."""
-        file, found = self.file(sha), self.read(sha)
+        found = self.read(sha)
         if found is None:
             raise LedgerError(f"no record {sha} in {self.path}; import it, or name its ledger with --ledger")
         data, recorded = found
         if hashlib.sha256(data).hexdigest() != sha:
             raise LedgerError(
-                f"record {file} is damaged: its content is not what its name says (cut short, edited or renamed); "
-                "move it away, then put a sound copy in its place or run again"
+                f"record {self.file(sha)} is damaged: its content is not what its name says (cut short, edited or "
+                "renamed); move it away, then put a sound copy in its place or run again"
             )
         try:
             return decode(data), recorded
         except LedgerError as error:
-            raise LedgerError(f"record {file}: {error}") from error
+            raise LedgerError(f"record {self.file(sha)}: {error}") from error
 
     def write(self, sha: str, data: bytes) -> None:
         """Make the bytes visible under their name, all at once and only when they have reached the disk."""

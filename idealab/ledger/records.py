@@ -67,6 +67,10 @@ _FIELDS: dict[str, dict[str, Any]] = {
     schema: kind.__annotations__
     for schema, kind in ((DECLARATION, Declaration), (BATCH, Batch), (VERIFICATION, Verification))
 }
+_ACCEPTED: dict[str, dict[str, Any]] = {
+    schema: {name: (int, float) if kind is float else (get_origin(kind) or kind) for name, kind in fields.items()}
+    for schema, fields in _FIELDS.items()
+}
 
 
 def is_sha256(text: object) -> bool:
@@ -184,17 +188,16 @@ def _validate(document: dict[str, Any]) -> None:
     """Refuse what is not a complete record of a known schema; sees what JSON has and nothing else."""
     schema = document.get("schema")
     fields = _FIELDS.get(schema) if isinstance(schema, str) else None
-    if fields is None:
+    if fields is None or not isinstance(schema, str):
         other = isinstance(schema, str) and re.fullmatch(r"idealab/\w+/\d+", schema)
         remedy = "written by another version of idealab: upgrade" if other else "not a record of idealab"
         raise LedgerError(f"unknown schema={schema!r}, expected one of {', '.join(_FIELDS)}; {remedy}")
     if document.keys() != fields.keys():
         wrong = ", ".join(map(repr, sorted(fields.keys() ^ document.keys())))
         raise LedgerError(f"a record {schema} has the fields {', '.join(fields)}; missing or unknown: {wrong}")
-    for name, kind in fields.items():
-        accepted = (int, float) if kind is float else (get_origin(kind) or kind)
+    for name, accepted in _ACCEPTED[schema].items():
         if not isinstance(document[name], accepted) or isinstance(document[name], bool):
-            _refuse(name, document[name], f"a value of type {getattr(kind, '__name__', kind)}")
+            _refuse(name, document[name], f"a value of type {getattr(fields[name], '__name__', fields[name])}")
     if not all(is_sha256(parent) for parent in document.get("parents", ())):
         _refuse("parents", document["parents"], "names of records, 64 lowercase hexadecimal digits each")
     if schema == BATCH:

@@ -2,6 +2,8 @@
 
 The truth is ``objects/ab/<sha256>.json``, one record a file. Every look-up lists the directory, takes from the index
 what checks out, and reads the rest again: an index that is missing, locked, damaged or wrong costs time, nothing else.
+Several processes, on several hosts of a network file system too, need no lock: no truth rests on SQLite's, which do not
+hold there, and a record is whole or not there, under a name that only its own bytes can have.
 """
 
 from __future__ import annotations
@@ -11,51 +13,18 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from idealab.errors import LedgerError, UsageError
-from idealab.ledger.index import Entry, Index
+from idealab.ledger.health import SKEW, Health, examine, kind_of
+from idealab.ledger.index import RUN, Entry, Index, entry_of
 from idealab.ledger.objects import Objects
 from idealab.ledger.records import BATCH, VERIFICATION, canonical, decode, digest, is_sha256
 
 _TICK = timedelta(microseconds=2)  # times are kept as float64 seconds, good to half of this
 _END = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # there is no time after which to date anything
-_SKEW = timedelta(minutes=1)  # by which clocks of several hosts may differ without a word
-_RUN = ("experiment", "condition", "master_seed", "environment", "precision")
-
-
-@dataclass(frozen=True)
-class Health:
-    """The state of a ledger.
-
-    Attributes
-    ----------
-    path
-        The directory.
-    objects
-        How many sound records it holds.
-    damaged
-        One line for every file that cannot be trusted, or does not belong there.
-    temporaries
-        How many unfinished files killed processes have left; they do no harm.
-    index
-        ``"in step"``, ``"absent"``, ``"behind by N records"`` or ``"unusable: reason"``; the next use mends it.
-    writable
-        Whether a record could be written now.
-    obstacle
-        Why not, and what to do; empty if writable.
-    """
-
-    path: Path
-    objects: int
-    damaged: tuple[str, ...]
-    temporaries: int
-    index: str
-    writable: bool
-    obstacle: str
 
 
 class Ledger:
@@ -70,6 +39,7 @@ class Ledger:
         self._objects = Objects(self.path)
         self._index = Index(self.path / "index.sqlite3")
         self._entries: dict[str, Entry] = {}  # what this process knows already
+        self._pending: dict[str, Entry] = {}  # what of it the index has not been told
 
     @classmethod
     def default(cls) -> Ledger:
@@ -96,17 +66,31 @@ class Ledger:
         data = canonical(document)
         record = decode(data)  # what is written can be read: checked on every record, not only in tests
         sha = hashlib.sha256(data).hexdigest()
+        self.take(sha, data, entry_of(record, time.time()))
+        return sha
+
+    def take(self, sha: str, data: bytes, entry: Entry) -> bool:
+        """Write the bytes of a record that was checked elsewhere, under the hash that they have; whether they are new.
+
+        Raises
+        ------
+        LedgerError
+            If they do not have that hash, or cannot be written durably.
+        """
+        if hashlib.sha256(data).hexdigest() != sha:
+            raise LedgerError(f"record {sha[:12]} has changed while it was read; try again")
         there = self._objects.read(sha)
         if there and there[0] == data:
-            return sha
+            return False
         if there:
             aside = self._objects.set_aside(sha)
             self._warn(
                 f"record {sha} was damaged (cut short or edited); it is written anew, the old file is now {aside}"
             )
         self._objects.write(sha, data)
-        self._remember({sha: _entry(record, time.time())})
-        return sha
+        # The index learns of it at the next look-up: opening SQLite takes longer than all of the rest.
+        self._entries[sha] = self._pending[sha] = entry
+        return True
 
     def get(self, sha: str) -> dict[str, Any]:
         """Read a record, checking that its content is what its name says.
@@ -122,8 +106,8 @@ class Ledger:
             raise UsageError(f"sha={sha!r} is not a record's name, 64 hexadecimal digits; resolve() completes a prefix")
         return self._objects.load(sha)[0]
 
-    def resolve(self, prefix: str) -> str:
-        """Complete the beginning of a record's name, at least four digits.
+    def resolve(self, prefix: str, schema: str | None = None) -> str:
+        """Complete the beginning of a record's name, at least four digits; of a readable one of that schema, if given.
 
         Raises
         ------
@@ -133,12 +117,25 @@ class Ledger:
         if len(prefix) < 4:
             raise UsageError(f"prefix={prefix!r} is too short; give at least 4 digits of a record's name")
         fits = sorted(sha for sha in self._objects.names() if sha.startswith(prefix.lower()))
+        kind = "record"
+        if schema is not None and fits:
+            readable = self._find(lambda entry: entry.schema == schema)
+            kind, others = schema.split("/")[1], fits
+            fits = [sha for sha in fits if sha in readable]
+            if not fits:
+                raise UsageError(f"{self._described(others[0])} is no {kind}; see `idealab ledger log`")
         if not fits:
-            raise UsageError(f"no record begins with {prefix!r} in {self.path}; see the names in its folder objects")
+            raise UsageError(f"no record begins with {prefix[:64]!r} in {self.path}; see `idealab ledger log`")
         if len(fits) > 1:
-            shown = ", ".join(sha[: len(prefix) + 8] for sha in fits[:5])
-            raise UsageError(f"{len(fits)} records begin with {prefix!r}: {shown}; give more digits")
+            shown = "; ".join(map(self._described, fits[:5])) + ("; ..." if len(fits) > 5 else "")
+            raise UsageError(f"{len(fits)} {kind}s begin with {prefix[:64]!r}: {shown}; give more digits")
         return fits[0]
+
+    def _described(self, sha: str) -> str:
+        """A record's name, long enough to be told from others, and what it is."""
+        self._find(lambda entry: False)
+        entry = self._entries.get(sha)
+        return f"{sha[:20]} ({'not readable' if entry is None else f'{kind_of(entry)} of {entry.idea!r}'})"
 
     def find(self, *, schema: str | None = None, idea: str | None = None, parent: str | None = None) -> list[str]:
         """Return the names of the readable records that fit all that is given, the newest last."""
@@ -149,6 +146,15 @@ class Ledger:
                 and (parent is None or parent in entry.parents)
             )
         )
+
+    def count(self) -> int:
+        """Return how many records there are, sound or not."""
+        return len(self._objects.names())
+
+    def master_seeds(self, declaration: str) -> list[int]:
+        """Return the master seeds under which something was observed for a declaration, in order."""
+        names = self._find(lambda entry: entry.schema == BATCH and declaration in entry.parents)
+        return sorted({self._entries[sha].master_seed for sha in names})
 
     def newest(self, schema: str = VERIFICATION) -> dict[str, tuple[str, dict[str, Any]]]:
         """Return the newest sound record of every idea: idea -> (name, document)."""
@@ -174,7 +180,7 @@ class Ledger:
         oldest), and the other is left out, with a warning unless it says the same, as when two runs went on at once.
         Seeds may be missing between batches, where one was damaged.
         """
-        run = digest(dict(zip(_RUN, (experiment, condition, master_seed, environment, precision), strict=True)))
+        run = digest(dict(zip(RUN, (experiment, condition, master_seed, environment, precision), strict=True)))
         names = self._find(lambda entry: entry.run == run and declaration in entry.parents)
         records = [loaded[0] for sha in names if (loaded := self._sound(sha))]
         chosen: list[dict[str, Any]] = []
@@ -198,7 +204,7 @@ class Ledger:
         if not now.timestamp() <= seconds < _END:
             return now
         newest = datetime.fromtimestamp(seconds, UTC)
-        if newest - now > _SKEW:
+        if newest - now > timedelta(seconds=SKEW):
             self._warn(
                 f"the clock says {now:%Y-%m-%d %H:%M}, but the newest verification in {self.path} is of "
                 f"{newest:%Y-%m-%d %H:%M}; the next one is dated right after it; see to the clock"
@@ -215,34 +221,13 @@ class Ledger:
         """
         self._objects.ensure_writable()
 
-    def health(self) -> Health:
-        """Read every record and report; never raises, and creates no ledger where there is none."""
-        damaged: list[str] = []
-        sound: set[str] = set()
-        temporaries, obstacle = 0, ""
-        try:
-            strays, temporaries = self._objects.strays()
-            damaged += [f"{file} does not belong in a ledger; move it away" for file in strays]
-            for sha in sorted(self._objects.names()):
-                try:
-                    self.get(sha)
-                    sound.add(sha)
-                except LedgerError as error:
-                    damaged.append(str(error))
-            if os.path.exists(self.path):
-                self.ensure_writable()
-            elif not os.access(next(folder for folder in self.path.parents if os.path.exists(folder)), os.W_OK):
-                obstacle = (
-                    f"the ledger {self.path} cannot be created; choose another place with --ledger or IDEALAB_LEDGER"
-                )
-        except LedgerError as error:
-            obstacle = str(error)
-        state = "absent"
-        if os.path.exists(self._index.file):
-            behind = len(sound - self._index.recall().keys())
-            state = f"behind by {behind} records" if behind else "in step"
-            state = f"unusable: {self._index.trouble}" if self._index.trouble else state
-        return Health(self.path, len(sound), tuple(damaged), temporaries, state, not obstacle, obstacle)
+    def health(self, step: Callable[[], None] = lambda: None) -> Health:
+        """Read every record and report; never raises, and creates no ledger where there is none.
+
+        ``step`` is called after each record. An index that says other things than the records is set right.
+        """
+        self._remember({})
+        return examine(self.path, self._objects, self._index, step)
 
     def _sound(self, sha: str) -> tuple[dict[str, Any], float] | None:
         try:
@@ -260,24 +245,16 @@ class Ledger:
         if names - self._entries.keys():
             self._entries |= self._index.recall()
         unread = sorted(names - self._entries.keys())
-        self._remember({sha: _entry(*loaded) for sha in unread if (loaded := self._sound(sha))})
+        self._remember({sha: entry_of(*loaded) for sha in unread if (loaded := self._sound(sha))})
         found = [sha for sha in names & self._entries.keys() if fits(self._entries[sha])]
         return sorted(found, key=lambda sha: (self._entries[sha].recorded, sha))
 
     def _remember(self, entries: dict[str, Entry]) -> None:
-        if entries:
-            self._entries |= entries
-            self._index.remember(entries)
-
-
-def _entry(record: dict[str, Any], recorded: float) -> Entry:
-    created = record.get("created")
-    if created:
-        recorded = datetime.fromisoformat(created).timestamp()
-    run = ""
-    if record["schema"] == BATCH:
-        run = digest({name: record[name] for name in _RUN})
-    return Entry(record["schema"], record["idea"], recorded, record.get("parents", []), run)
+        """Take entries to the index, with those of the records that were put since the last time."""
+        self._entries |= entries
+        if entries or self._pending:
+            self._index.remember(self._pending | entries)
+            self._pending.clear()
 
 
 def _observed(record: Mapping[str, Any]) -> tuple[int, int, str]:

@@ -61,17 +61,22 @@ def _signature(suite: ET.Element, idea: str, signature: SignatureResult) -> None
     case = _case(suite, f"{idea}.{signature.experiment}", signature.name)
     if signature.verdict == "present":
         return
-    cell = signature.weakest
-    message = f"{signature.verdict}: predicted {number.show(cell.predicted)}, measured {number.show(cell.measured)}"
-    if math.isfinite(cell.deviation):
-        message += f", off by {number.show(abs(cell.deviation), 3)} of the tolerance"
-    message += " at " + ", ".join(
-        part for part in (cell.condition, cell.checkpoint, signature.scope, cell.note) if part
-    )
+    message = seen(signature)
     if not signature.primary:
         ET.SubElement(case, "skipped", message=_clean(f"secondary, {message}"))
     else:
         _complain(case, "error" if signature.verdict == "inconclusive" else "failure", signature.verdict, message)
+
+
+def seen(signature: SignatureResult) -> str:
+    """Say on one line what was seen of a signature, in the cell that is furthest from present."""
+    cell = signature.weakest
+    message = f"{signature.verdict}: predicted {number.show(cell.predicted)}, measured {number.show(cell.measured)}"
+    if math.isfinite(cell.deviation):
+        message += f", off by {number.show(abs(cell.deviation), 3)} of the tolerance"
+    return f"{message} at " + ", ".join(
+        part for part in (cell.condition, cell.checkpoint, signature.scope, cell.note) if part
+    )
 
 
 def _control(suite: ET.Element, idea: str, control: ControlResult) -> None:
@@ -88,9 +93,14 @@ def _control(suite: ET.Element, idea: str, control: ControlResult) -> None:
 def _verdict(suite: ET.Element, result: Verification) -> None:
     case = _case(suite, result.idea, "verdict")
     if result.verdict != "supported":
-        words = [result.verdict, result.scope, *result.gates, *result.remarks]
         tag = "error" if result.verdict == "inconclusive" else "failure"
-        _complain(case, tag, result.verdict, "; ".join(word for word in words if word))
+        _complain(case, tag, result.verdict, concluded(result))
+
+
+def concluded(result: Verification) -> str:
+    """Say on one line what was concluded, and what held the verdict back."""
+    words = (result.verdict, result.scope, *result.gates, *result.remarks)
+    return "; ".join(word for word in words if word)
 
 
 def _case(suite: ET.Element, classname: str, name: str) -> ET.Element:

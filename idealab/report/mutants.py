@@ -50,17 +50,23 @@ def summary(found: MutationResult) -> str:
 def section(found: MutationResult, width: int) -> Iterator[Text]:
     """A few lines for the report of a verification: the score, and what the experiment cannot tell from the theory."""
     yield from paragraph(summary(found) + ".", width)
+    for line in alive(found):
+        yield from paragraph(line, width, first="  ", indent="    ")
+
+
+def alive(found: MutationResult) -> Iterator[str]:
+    """What the experiment cannot tell from the theory, a line for each signature."""
     # A power law within the tolerance of a logarithm is worth a line, other small changes are what a tolerance is for.
-    alive = [m for m in found.mutants if m.status in ("survived", "unseen") or _is_power(m)]
+    named = [m for m in found.mutants if m.status in ("survived", "unseen") or _is_power(m)]
     for status in ("survived", "unseen", "unresolvable"):
-        yield from _named(status, [mutant for mutant in alive if mutant.status == status], width)
+        yield from _named(status, [mutant for mutant in named if mutant.status == status])
 
 
 def _is_power(mutant: MutantResult) -> bool:
     return mutant.operator == "log to power" and mutant.status == "unresolvable"
 
 
-def _named(status: str, mutants: Sequence[MutantResult], width: int) -> Iterator[Text]:
+def _named(status: str, mutants: Sequence[MutantResult]) -> Iterator[str]:
     groups: dict[str, list[str]] = {}
     for mutant in mutants:
         # No line ends within a formula, unless it fills one.
@@ -68,8 +74,7 @@ def _named(status: str, mutants: Sequence[MutantResult], width: int) -> Iterator
         groups.setdefault(mutant.signature, []).append(whole)
     for signature, words in groups.items():
         more = f"; and {len(words) - _SHOWN} more" if len(words) > _SHOWN else ""
-        line = f"{signature} {_TOLD[status]}: {'; '.join(words[:_SHOWN])}{more}"
-        yield from paragraph(line, width, first="  ", indent="    ")
+        yield f"{signature} {_TOLD[status]}: {'; '.join(words[:_SHOWN])}{more}"
 
 
 def report(result: Verification, width: int, every: bool = False) -> Iterator[Text]:

@@ -1,7 +1,11 @@
-"""A verification as a table in a notebook, and in the paper that is made from it."""
+"""Ideas, derivations, predictions and verifications in a notebook, and in the paper that is made from it.
+
+A notebook shows the HTML; LaTeX is what it is converted with to PDF.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape as html
 from typing import TYPE_CHECKING
 
@@ -9,16 +13,69 @@ from idealab.report import number
 from idealab.report.latex import escape
 
 if TYPE_CHECKING:
+    from idealab.idea import Idea
+    from idealab.report.blocks import Block
+    from idealab.symbolic.derivation import Derivation
+    from idealab.symbolic.prediction import Prediction
     from idealab.verification import SignatureResult, Verification
 
 _HEADER = ("experiment", "signature", "verdict", "predicted", "measured", "tolerance", "evidence", "seeds")
 _RIGHT = ("evidence", "seeds")
+_STYLE = "<style>.idealab .facts { font-weight: normal; opacity: 0.7; padding-left: 0.6em }</style>"
 _CONCLUSION = {
     "supported": "Supported",
     "refuted": "Refuted",
     "partial": "Partially supported",
     "inconclusive": "Inconclusive",
 }
+
+
+def idea_html(idea: Idea) -> str:
+    """Write the signature card, as far as the theory alone fills it."""
+    from idealab.report.card import card_of
+    from idealab.report.disclosure import disclosed
+
+    return _piece(idea.name, disclosed(card_of(idea)))
+
+
+def idea_latex(idea: Idea) -> str:
+    """Write the signature card as LaTeX, which needs amsmath."""
+    from idealab.report.card import card_of
+    from idealab.report.disclosure import disclosed
+    from idealab.report.markup import latex
+
+    return latex(idea.name, disclosed(card_of(idea)))
+
+
+def derivation_html(derivation: Derivation) -> str:
+    """Write every step: its words, its equation, and how it is known."""
+    from idealab.report.trail import blocks
+
+    return _piece(derivation.name, blocks(derivation))
+
+
+def derivation_latex(derivation: Derivation) -> str:
+    """Write every step as a numbered equation."""
+    from idealab.report.trail import latex
+
+    return latex([derivation])
+
+
+def prediction_html(prediction: Prediction) -> str:
+    """Write the formula, and the keywords that its compiled function takes."""
+    from idealab.report.blocks import Equation, Words
+    from idealab.report.formula import Formula
+
+    names = ", ".join(f"`{name}`" for name in prediction.arguments)  # names as they are typed, not as symbols
+    keywords = f"of {names}" if names else "a constant"
+    return _piece("", (Equation(Formula(prediction.expression)), Words((keywords,))))
+
+
+def _piece(title: str, blocks: Sequence[Block]) -> str:
+    from idealab.report.html import blocks_html
+
+    heading = f"<h3>{html(title)}</h3>" if title else ""
+    return f'<div class="idealab">{_STYLE}{heading}{blocks_html(blocks, level=4, fold=True)}</div>'
 
 
 def verification_html(result: Verification) -> str:

@@ -88,7 +88,9 @@ def _heading(result: Verification, width: int, declared: str) -> Iterator[Text]:
     else:
         yield Text(result.idea, style="bold")
         yield from paragraph(result.statement, width)
+    before = sum(max(earlier.finished, 1) for earlier in result.earlier)
     words = f"declared {result.declaration[:8]} before the first run" + (f" · {declared}" if declared else "")
+    words += f" · run {number.count(before, 'time')} before" if before else ""
     yield from paragraph(words, width, indent="  ", style="dim", widest=width)
 
 
@@ -103,7 +105,8 @@ def _signatures(signatures: Sequence[SignatureResult], width: int) -> Iterator[T
             yield Text(f"{experiment}, idealized", style="bold")
         for signature, row in group:
             yield row
-            yield from _reservations(signature, width)
+            for line in reservations(signature):
+                yield from paragraph(line, width, first=" " * 4)
     if not all(signature.primary for signature in signatures):
         yield Text("* secondary: the verdict does not rest on it", style="dim")
 
@@ -152,8 +155,8 @@ def _off(cell: CellResult) -> float:
     return abs(cell.deviation) * cell.tolerance
 
 
-def _reservations(signature: SignatureResult, width: int) -> Iterator[Text]:
-    """What must be said under the row of a signature that is not simply present."""
+def reservations(signature: SignatureResult) -> list[str]:
+    """What must be said of a signature that is not simply present."""
     said: list[str] = []
     if signature.verdict != "present":
         good = sum(cell.verdict == "present" for cell in signature.cells)
@@ -165,8 +168,7 @@ def _reservations(signature: SignatureResult, width: int) -> Iterator[Text]:
     said += _more_seeds(signature)
     said += [signature.weakest.note] if signature.weakest.note else []
     said += [f"not told apart from its rival {rival}" for rival in signature.rivals_standing]
-    for line in said:
-        yield from paragraph(line, width, first=" " * 4)
+    return said
 
 
 def _more_seeds(signature: SignatureResult) -> Iterator[str]:
@@ -210,7 +212,7 @@ def _place_columns(place: str, signatures: Sequence[SignatureResult]) -> list[Co
             (
                 Text(worst.verdict, STYLE[worst.verdict]),
                 Text(f"{len(measured) - len(failing)} of {len(measured)}"),
-                Text(f"{name} {_in_tolerances(worst)}"),
+                Text(f"{name} {in_tolerances(worst)}"),
             )
         )
     headers = ("verdict", "present", "furthest off, in tolerances")
@@ -218,7 +220,8 @@ def _place_columns(place: str, signatures: Sequence[SignatureResult]) -> list[Co
     return [Column(place, tuple(map(Text, conditions))), *columns]
 
 
-def _in_tolerances(cell: CellResult) -> str:
+def in_tolerances(cell: CellResult) -> str:
+    """How far off a cell is, in units of its tolerance."""
     return number.show(abs(cell.deviation), 2) if math.isfinite(cell.measured) else number.show(cell.measured)
 
 
@@ -237,18 +240,18 @@ def _controls(controls: Sequence[ControlResult], width: int) -> Iterator[Text]:
     )
     room = width - sum(column.width + 2 for column in kept)
     if room >= 20:
-        seen = [next((Text(words) for words in _seen(control) if len(words) <= room), Text()) for control in controls]
-        kept += fit([Column("seen", tuple(seen))], room)
+        told = [next((Text(words) for words in seen(control) if len(words) <= room), Text()) for control in controls]
+        kept += fit([Column("seen", tuple(told))], room)
     yield from rows(kept)
 
 
-def _seen(control: ControlResult) -> Iterator[str]:
+def seen(control: ControlResult) -> Iterator[str]:
     """The numbers behind a control, the fullest words first: the rival's, else the signature's that did least of it."""
     pick = min if control.expected == "breaks" else max
     shown = pick(control.signatures, key=lambda signature: abs(signature.weakest.deviation), default=None)
     if control.expected == "does_not_matter":
         if shown is not None:
-            off = _in_tolerances(shown.weakest) + (" tolerances off" if math.isfinite(shown.weakest.measured) else "")
+            off = in_tolerances(shown.weakest) + (" tolerances off" if math.isfinite(shown.weakest.measured) else "")
             yield f"{shown.name} {off}"
             yield off
         return

@@ -1,6 +1,7 @@
 """What an experimenter writes with: data whose answer is known, fast descent, and descent to any horizon.
 
-Everything is a pure function that jits and vmaps; nothing here knows any idea. Precision follows the caller's arrays:
+Everything is a pure function that jits and vmaps; nothing here knows any idea. Networks are in
+`idealab.simulate.network`, apart, since loading flax takes a second. Precision follows the caller's arrays:
 switch on JAX's float64 before use, as the laws tested here show at 1e-6 and below.
 """
 
@@ -20,6 +21,7 @@ from idealab.simulate.descent import (
 from idealab.simulate.flow import log_time_flow
 from idealab.simulate.hard_margin import HardMargin, hard_margin, slowest_rate, spectrum
 from idealab.simulate.horizon import Trajectory, descent_push, follow
+from idealab.simulate.keeping import kept
 from idealab.simulate.priority_graph import PriorityGraph, graph_svm, odds_inside, pair_features
 from idealab.simulate.slope import decay_slope
 
@@ -41,6 +43,7 @@ __all__ = [
     "follow",
     "graph_svm",
     "hard_margin",
+    "kept",
     "log_spaced",
     "log_time_flow",
     "margin_gradient",

@@ -225,9 +225,9 @@ def _features(graphs: Sequence[PriorityGraph], tokens: ArrayLike, keys: Sequence
     for key in keys:
         if not 0 <= key < size:
             raise UsageError(f"key {key!r}: expected a token from 0 to {size - 1}")
-    both = list(zip(graphs, keys, strict=True))
-    ordered = [pair_features(graph.ordered, tokens, key) for graph, key in both]
-    inside = [pair_features(graph.inside, tokens, key) for graph, key in both]
+    placed = tuple(zip(graphs, keys, strict=True))
+    ordered = [pair_features(graph.ordered, tokens, key) for graph, key in placed]
+    inside = [pair_features(graph.inside, tokens, key) for graph, key in placed]
     return jnp.concatenate(ordered), jnp.concatenate(inside)
 
 

@@ -200,6 +200,18 @@ class Derivation:
         links: list[Kind] = [step.kind, *(self.how_known(used) for used in step.uses)]
         return min(links, key=_STRENGTH.__getitem__)
 
+    def _repr_html_(self) -> str:
+        """Return the steps for notebooks."""
+        from idealab.report.notebook import derivation_html
+
+        return derivation_html(self)
+
+    def _repr_latex_(self) -> str:
+        """Return the steps as LaTeX."""
+        from idealab.report.notebook import derivation_latex
+
+        return derivation_latex(self)
+
     def _with(self, step: Step) -> Derivation:
         if any(step.name == earlier.name for earlier in self.steps):
             raise DerivationError(f"derivation {self.name!r} has two steps named {step.name!r}; rename one")

@@ -131,8 +131,10 @@ def _shapes(*predictions: Prediction) -> dict[str, tuple[int, ...]]:
 
 
 def _ends(entries: set[Any], predictions: tuple[Prediction, ...]) -> Iterator[int]:
-    """How many entries literal indices and ranges need."""
-    yield from (place + 1 for entry in entries for place in indices_of(entry) if isinstance(place, int))
+    """How many entries literal indices need, and literal ranges that run over an axis; not those of a mere series."""
+    places = [place for entry in entries for place in indices_of(entry)]
+    yield from (place + 1 for place in places if isinstance(place, int))
+    axes = {place.name for place in places if not isinstance(place, int)}
     for prediction in predictions:
         for reduction in prediction.expression.atoms(ExprWithLimits):
-            yield from (bounds.end for bounds in limits_of(reduction).values() if bounds.end is not None)
+            yield from (bounds.end for name, bounds in limits_of(reduction).items() if bounds.end and name in axes)

@@ -173,7 +173,10 @@ def log_values(prediction: Prediction, values: Mapping[str, ArrayLike]) -> Range
             log = Prediction(sp.log(argument), prediction.by_log)
         except IdealabError:
             return None
-        return log.to_numpy()(**{name: values[name] for name in log.arguments})
+        # An index of a sum around it, that is no index of an array, has no value of its own.
+        return (
+            log.to_numpy()(**{name: values[name] for name in log.arguments}) if {*log.arguments} <= {*values} else None
+        )
 
     return ranges
 

@@ -181,6 +181,12 @@ class Prediction:
         ranks = {name_of(entry.base): len(entry.indices) for entry in self.expression.atoms(sp.Indexed)}
         return load(self.code, tuple(sorted(ranks.items())))
 
+    def _repr_html_(self) -> str:
+        """Return the formula and its keywords for notebooks."""
+        from idealab.report.notebook import prediction_html
+
+        return prediction_html(self)
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 

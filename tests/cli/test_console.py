@@ -37,3 +37,10 @@ def test_colours_are_for_terminals_that_want_them(
     shown = file.getvalue()
     assert bool(re.search(r"\x1b\[[0-9;]*3[0-9]m", shown)) == coloured
     assert "x" * 300 + "\n" in shown  # a line is never wrapped here
+
+
+def test_no_words_command_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", file)
+    draw([Text.assemble("a\x1b]0;title\u202eb ", ("present", "green"))])
+    assert file.getvalue() == "a␛]0;title\ufffdb present\n"

@@ -64,7 +64,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["verfy", "toy"], "did you mean 'verify'?"),
-        (["quux"], "known: list, show, derive, plan, verify, sweep, mutate, doctor"),
+        (
+            ["quux"],
+            "known: list, show, derive, plan, declare, verify, sweep, mutate, report, ledger, export, new, doctor",
+        ),
         (["verify", "toi"], "no idea named 'toi'; did you mean 'toy'?"),
         (["show", "othre"], "did you mean 'other'?"),
         (["derive", "toi"], "did you mean 'toy'?"),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from idealab.ledger import VERIFICATION, Ledger
 from idealab.verification import (
     CellResult,
     ControlResult,
     Cost,
+    CurveResult,
     MutantResult,
     MutationResult,
     SignatureResult,
@@ -216,3 +221,37 @@ def troubled(supported: Verification) -> Verification:
         remarks=("the budget was spent before every cell was decided",),
         record=None,
     )
+
+
+@pytest.fixture
+def whole(supported: Verification, mutants: MutationResult) -> Verification:
+    """With seeds, mutants, times, and a power law."""
+    cells = [replace(c, seed_deviations=(0.1, -0.2, 0.3)) for c in supported.signatures[0].cells]
+    late = [replace(c, checkpoint="t=1e30", measured=c.predicted + 1e-9) for c in cells]
+    first = replace(supported.signatures[0], cells=(*(replace(c, checkpoint="t=1e6") for c in cells), *late))
+    law = replace(
+        supported.signatures[4],
+        criterion="Rate",
+        curves=(CurveResult("", "width", ((64.0, 0.1, 0.01), (128.0, 0.05, 0.01), (256.0, 0.025, 0.01))),),
+    )
+    others = (*supported.signatures[1:4], law, *supported.signatures[5:])
+    return replace(supported, signatures=(first, *others), mutants=mutants)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[[Verification], tuple[str, dict[str, Any]]]:
+    """Put a verification into the ledger ``tmp_path/ledger``; return its name and what the ledger gives back."""
+
+    def put(result: Verification, **changes: Any) -> tuple[str, dict[str, Any]]:
+        ledger = Ledger(tmp_path / "ledger")
+        document = {
+            "schema": VERIFICATION,
+            "parents": [result.declaration],
+            "idea": result.idea,
+            "created": "2026-01-31T12:00:00.000000+00:00",
+            "result": replace(result, record=None).to_dict() | changes,
+        }
+        sha = ledger.put(document)
+        return sha, ledger.get(sha)
+
+    return put

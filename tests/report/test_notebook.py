@@ -4,6 +4,9 @@ import math
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import sympy as sp
+
+from idealab.symbolic.prediction import Prediction
 from idealab.verification import Verification
 
 
@@ -57,3 +60,53 @@ def test_latex_has_as_many_cells_in_each_row_and_no_bare_special(supported: Veri
 
 def test_infinite_evidence_is_infinite_in_latex(supported: Verification) -> None:
     assert r"10^{\infty}" in replace(supported, evidence_log10=math.inf)._repr_latex_()
+
+
+def piece(shown: str) -> Checked:
+    """HTML whose tags nest."""
+    page = Checked()
+    page.feed(shown)
+    assert page.open == []
+    return page
+
+
+def test_an_idea_is_its_card(toy) -> None:
+    theory = toy.idea()
+    page = piece(theory._repr_html_())
+    text = " ".join(page.text)
+    for said in (theory.name, theory.statement, theory.scope, *theory.failure_modes, *theory.signatures):
+        assert said in text
+    assert "<math" in theory._repr_html_()
+    latex = theory._repr_latex_()
+    assert r"\section*{toy}" in latex
+    assert r"\begin{equation*}" in latex
+
+
+def test_a_derivation_shows_each_step_and_how_it_is_known(toy) -> None:
+    fall = toy.fall(2)
+    shown = fall._repr_html_()
+    text = "".join(piece(shown).text)
+    for step in fall.steps:
+        assert step.name in text
+        assert step.words in text
+    assert "derived, from motion; computed by Sympy" in text
+    assert shown.count("<math") == len(fall.steps)
+    assert fall._repr_latex_().count(r"\begin{equation}") == len(fall.steps)
+
+
+def test_a_prediction_shows_its_formula_and_what_it_is_a_function_of(toy) -> None:
+    prediction = toy.idea().signatures["curve"].prediction
+    text = "".join(piece(prediction._repr_html_()).text)
+    assert "of a, b, log_t" in text
+    assert prediction._repr_latex_() == f"$\\displaystyle {prediction.latex}$"
+    assert "a constant" in Prediction(sp.Integer(2))._repr_html_()
+
+
+def test_nothing_that_a_theory_says_is_markup(toy) -> None:
+    hostile = "<script>alert(1)</script>"
+    theory = replace(toy.idea(), name=hostile, statement=hostile, scope=hostile, failure_modes=(hostile,))
+    steps = tuple(replace(step, words=hostile) for step in toy.fall(2).steps)
+    fall = replace(toy.fall(2), name=hostile, statement=hostile, steps=steps)
+    for shown in (theory._repr_html_(), fall._repr_html_()):
+        assert "<script" not in shown
+        assert "&lt;script&gt;" in shown

@@ -3,7 +3,7 @@ import pytest
 import sympy as sp
 
 from idealab.errors import UsageError
-from idealab.symbolic.equivalence import differs
+from idealab.symbolic.equivalence import _shapes, differs
 from idealab.symbolic.mutation import mutants_of
 from idealab.symbolic.prediction import Prediction
 
@@ -125,3 +125,8 @@ def test_conditions_that_make_no_sense(fixed, message):
     prediction = Prediction(eta * gamma + p[n])
     with pytest.raises(UsageError, match=message):
         differs(prediction, prediction, fixed)
+
+
+def test_the_terms_of_a_series_are_no_length_of_arrays():
+    terms = sp.Sum(sp.sin((2 * n + 1) * sp.Sum(q[m] ** 2, (m, 0, N - 1))) / (2 * n + 1), (n, 0, 5000))
+    assert _shapes(Prediction(terms)) == {"q": (3,)}

@@ -260,3 +260,11 @@ def test_every_part_of_the_vocabulary_is_walked_through(name):
     for mutant in made.mutants:
         result = mutant.prediction.to_numpy()(**{a: values[a] for a in mutant.prediction.arguments})
         assert np.shape(result) == ()
+
+
+def test_a_logarithm_of_an_inner_index_has_no_values_of_its_own():
+    terms = Prediction(sp.Sum(sp.log(1 + c * n), (n, 0, 4)))
+    assert log_values(terms, {"c": np.ones(3)})(1 + c * n) is None
+    assert "log to power" not in {
+        m.operator for m in mutants_of(terms, ranges=log_values(terms, {"c": np.ones(3)})).mutants
+    }

@@ -25,7 +25,7 @@ idea = Idea(
         "fourth that there is no rise",
         "several keys and W = K Q^T: keys share their ranks",
         "odds that are small fractions: another prefactor",
-        "memory that fades, by recurrence or a bias towards the recent: the chance does not vanish",
+        *forgetting.failure_modes,
     ),
     references=(
         Reference(
@@ -39,6 +39,7 @@ idea = Idea(
             "li2024", "Li et al.", 2024, "Mechanics of next token prediction with self-attention", "the graph-SVM"
         ),
         change.BAHADUR,
+        *forgetting.references,
     ),
     signatures=Named(*training.signatures, *change.signatures, *forgetting.signatures),
     assumptions=Named(*training.assumptions, *change.assumptions, *forgetting.assumptions),

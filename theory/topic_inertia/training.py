@@ -6,7 +6,6 @@ since a score is the product of W with (e_j) (x_k)^T.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import sympy as sp
 from sympy import Eq, exp, log, sqrt
@@ -72,7 +71,7 @@ saturation = (
 
 
 def _duals(known: Known) -> sp.Equality:
-    free: Any = sp.rsolve(known["margins"].lhs - known["margins"].rhs, alpha(i))
+    free = sp.sympify(sp.rsolve(known["margins"].lhs - known["margins"].rhs, alpha(i)))
     constants = sorted(free.free_symbols - {i, n}, key=str)
     ends = sp.solve([free.subs(i, end) for end in (0, n)], constants, dict=True)[0]
     return Eq(alpha(i), sp.factor(free.subs(ends)))

@@ -1,0 +1,204 @@
+"""Prompts of one of two topics, and how a memory of their tokens decides which: even, leaky, or bounded.
+
+A token is drawn by chance, given the topic; what has read the prompt keeps to the topic while the sum of the scores is
+positive. Everything here is the idealized model: no network is trained. Axes: b = prompts, t = tokens, k = vocabulary.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
+from jax import Array
+
+from idealab.experiment import Condition, Experiment, Observation
+
+PROMPTS = 10000
+
+
+def account(p: Array, s: Array, own: Array, recall: Array, ages: Array) -> dict[str, Array]:
+    """Instance parameters of a memory: chances p (k,) of tokens, scores s (last token, token), and weights of ages.
+
+    ``reach`` is nine standard deviations beyond the mean of the sum, or the largest that it can be.
+    """
+    mean = own + s @ p * jnp.sum(ages * recall)
+    variance = (s**2 @ p - (s @ p) ** 2) * jnp.sum(ages * recall**2)
+    largest = jnp.abs(own) + jnp.max(jnp.abs(s), axis=1) * jnp.sum(ages * jnp.abs(recall))
+    reach = jnp.max(jnp.minimum(jnp.abs(mean) + 9 * jnp.sqrt(variance), largest)) * 1.001
+    return {"p": p, "s": s, "own": own, "recall": recall, "ages": ages, "reach": reach}
+
+
+def fading(length: int, slope: Array | float, ages: int = 32) -> tuple[Array, Array]:
+    """Weights ``exp(-slope age)`` of the tokens before the last one, and how many there are of each, shapes (j,)."""
+    age = jnp.arange(1, ages + 1)
+    return jnp.exp(-slope * age), (age < length).astype(float)
+
+
+def evenly(length: int) -> tuple[Array, Array]:
+    """One weight of one, for all tokens before the last."""
+    return jnp.ones(1), jnp.array([length - 1.0])
+
+
+# --- One attention layer, with weights that nobody trained ------------------------------------------------------------
+
+
+def _attend(tokens: Array, h: Array, values: Array, slope: Array) -> Array:
+    """Attention of the last token over the prompt: a mean of values, shape (b,)."""
+    age = jnp.arange(tokens.shape[1])[::-1]
+    scores = h[tokens[:, -1:], tokens] - slope * age
+    return jnp.sum(jax.nn.softmax(scores) * values[tokens], axis=1)
+
+
+def observe_attention(key: Array, condition: Condition) -> Observation:
+    """Random key-query products, values near the log-odds of the tokens; and what an exchange of tokens does."""
+    keys = jax.random.split(key, 5)
+    both, length = topics(keys[0], condition["spread"]), condition["length"]
+    h = condition["products"] * jax.random.normal(keys[1], (VOCABULARY,) * 2)
+    values = jnp.log(both[0] / both[1]) + 0.2 * jax.random.normal(keys[2], (VOCABULARY,))
+    tokens = draw(keys[3], both[0], PROMPTS, length)
+    read = _attend(tokens, h, values, condition["slope"])
+    mixed = jnp.append(jax.random.permutation(keys[4], length - 1), length - 1)
+    moved = _attend(tokens[:64, mixed], h, values, condition["slope"]) - read[:64]
+    s = jnp.exp(h) * values
+    weights = fading(length, condition["slope"]) if condition["fades"] else evenly(length)
+    return Observation(
+        account(both[0], s, jnp.diagonal(s), *weights),
+        {"change_by_memory": jnp.mean(read < 0), "order_change": jnp.max(jnp.abs(moved))},
+    )
+
+
+def _attention(length: int, slope: float, spread: float) -> Condition:
+    settings = {"length": length, "slope": slope, "spread": spread, "products": 0.5, "fades": slope > 0}
+    return Condition(settings, f"T={length}, slope={slope:g}, spread={spread:g}")
+
+
+_ATTENTION = tuple(_attention(*three) for three in ((16, 0.0, 0.4), (16, 0.0, 0.6), (40, 0.1, 0.7), (40, 0.3, 0.9)))
+
+attention = Experiment(
+    name="attention, any memory",
+    statement="one attention layer with random scores, with and without a bias towards the recent",
+    level="idealized",
+    observe=observe_attention,
+    observables=("change_by_memory",),
+    conditions=_ATTENTION,
+)
+order = Experiment(
+    name="attention, order",
+    statement="one attention layer with random scores reads a prompt and the same in another order",
+    level="idealized",
+    observe=observe_attention,
+    observables=("order_change",),
+    conditions=_ATTENTION[:2],
+    toggles={"no_positions": _ATTENTION[2]},
+)
+
+# --- Counters ---------------------------------------------------------------------------------------------------------
+
+
+def observe_counter(key: Array, condition: Condition) -> Observation:
+    """Exact Bayes where nothing fades: the sum of log-odds over the last tokens of one long prompt."""
+    keys = jax.random.split(key)
+    both = topics(keys[0], condition["spread"])
+    x = jnp.log(both[0] / both[1])
+    scores = x[draw(keys[1], both[0], PROMPTS, 64)]
+    age = jnp.arange(64)
+    change = lambda length: jnp.mean(scores @ jnp.where(age < length, jnp.exp(-condition["slope"] * age), 0.0) < 0)
+    return Observation(
+        {"p": both[0], "q": both[1]},
+        {"chance": change(condition["length"]), "fall": jnp.log(change(8) / change(32))},
+    )
+
+
+def _counter(length: float, slope: float, spread: float = 0.5) -> Condition:
+    return Condition({"length": length, "slope": slope, "spread": spread}, f"T={length:g}, slope={slope:g}")
+
+
+counters = Experiment(
+    name="exact Bayes",
+    statement="the exact Bayes decision between two topics",
+    level="idealized",
+    observe=observe_counter,
+    observables=("chance",),
+    conditions=tuple(_counter(length, 0.0) for length in (8.0, 16.0, 32.0, 64.0)),
+)
+leaky = Experiment(
+    name="leaky counter",
+    statement="a sum of log-odds that loses four in ten with every token",
+    level="idealized",
+    observe=observe_counter,
+    observables=("fall",),
+    conditions=(_counter(16.0, 0.5),),
+)
+
+# --- A memory with a ceiling ------------------------------------------------------------------------------------------
+
+
+def observe_bounded(key: Array, condition: Condition) -> Observation:
+    """A sum of log-odds that stays within a ceiling: how often it is negative late in a prompt, and how deep it is."""
+    keys = jax.random.split(key, 3)
+    both = topics(keys[0], condition["spread"])
+    x, ceiling = jnp.log(both[0] / both[1]), condition["ceiling"]
+    late, turn = 240, 160
+
+    def read(total: Array, token: Array) -> tuple[Array, Array]:
+        total = jnp.clip(total + x[token], -ceiling, ceiling)
+        return total, jnp.mean(total < 0)
+
+    def against(state: tuple[Array, Array, Array], token: Array) -> tuple[tuple[Array, Array, Array], None]:
+        total, depth, positive = state
+        total, depth = jnp.clip(total + x[token], -ceiling, ceiling), depth - jnp.where(positive, x[token], 0.0)
+        return (total, depth, positive & (total >= 0)), None
+
+    start = jnp.zeros(PROMPTS // 2)
+    total, negative = jax.lax.scan(read, start, draw(keys[1], both[0], late, PROMPTS // 2))
+    other = draw(keys[2], both[1], turn, PROMPTS // 2)
+    (_, depth, _), _ = jax.lax.scan(against, (total, start, jnp.ones_like(start, bool)), other)
+    spread = jnp.sqrt(x**2 @ both[0] - (x @ both[0]) ** 2)
+    return Observation(
+        {"sigma": spread, "depth": jnp.mean(depth)}, {"log_plateau": jnp.log(jnp.mean(negative[late // 2 :]))}
+    )
+
+
+bounded = Experiment(
+    name="bounded counter",
+    statement="a sum of log-odds that cannot exceed a ceiling, in long prompts",
+    level="idealized",
+    observe=observe_bounded,
+    observables=("log_plateau",),
+    conditions=tuple(
+        Condition({"ceiling": ceiling, "spread": spread}) for ceiling, spread in ((3.0, 0.4), (4.0, 0.5), (4.5, 0.7))
+    ),
+)
+
+# --- Prompts of two topics --------------------------------------------------------------------------------------------
+
+BEFORE = (8, 16, 32)
+"""Tokens of the old topic before the switch."""
+
+
+def observe_switch(key: Array, condition: Condition) -> Observation:
+    """Tokens of one topic, then some of another: how often the sum of log-odds still says the first."""
+    keys = jax.random.split(key, 3)
+    both = topics(keys[0], condition["spread"])
+    x, after = jnp.log(both[0] / both[1]), condition["after"]
+    old, new = draw(keys[1], both[0], PROMPTS, BEFORE[-1]), draw(keys[2], both[1], PROMPTS, after)
+    fades = jnp.exp(-condition["slope"] * jnp.arange(after + BEFORE[-1]))
+    late = x[new] @ fades[:after]
+    stays = [jnp.mean(late + x[old[:, :before]] @ fades[after : after + before] > 0) for before in BEFORE]
+    return Observation({"p": both[0], "q": both[1]}, {"stay": jnp.stack(stays)})
+
+
+_SWITCH = tuple(Condition({"after": 8, "slope": 0.0, "spread": spread}, f"spread={spread}") for spread in (0.8, 0.6))
+
+switch = Experiment(
+    name="switched prompts",
+    statement="the sum of log-odds over a prompt of one topic, then of another",
+    level="idealized",
+    observe=observe_switch,
+    observables=("stay",),
+    conditions=_SWITCH,
+    checkpoints={"stay": ("before", tuple(map(float, BEFORE)))},
+    toggles={"even_memory": _SWITCH[0].but("slope 0.3", slope=0.3)},
+)
+
+experiments = (attention, order, counters, leaky, bounded, switch)

@@ -1,0 +1,195 @@
+"""Puts the claims of a ``claims.toml`` (`idealab.claims`) to the test whenever pytest runs.
+
+Each claim is verified once; each of its signatures in each experiment is an item, and so is the verdict. Whoever has
+idealab installed has this plugin: it imports nothing heavy before it meets a claim. ``-p no:idealab`` turns it off.
+"""
+
+from __future__ import annotations
+
+# pytest annotates its nodes only in part.
+# pyright: reportUnknownMemberType=false
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from idealab.claims import Claim
+    from idealab.verification import SignatureResult, Verification
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the one option."""
+    parser.getgroup("idealab").addoption(
+        "--idealab-ledger",
+        metavar="DIR",
+        help="keep the evidence for the claims of claims.toml in this ledger, and go on from what it holds "
+        "(without it each run simulates anew and leaves no trace)",
+    )
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ClaimsFile | None:
+    """Take a ``claims.toml`` that is meant for idealab, or that was named on the command line."""
+    if file_path.name != "claims.toml":
+        return None
+    ours = parent.session.isinitpath(file_path) or _is_ours(file_path)
+    return ClaimsFile.from_parent(parent, path=file_path) if ours else None
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file of this name says that it is meant for idealab: others may have claims of their own."""
+    try:
+        return b"idealab/claims/" in file.read_bytes()
+    except OSError:
+        return True  # that it cannot be read is to be said
+
+
+class ClaimsFile(pytest.File):
+    """A ``claims.toml``."""
+
+    def collect(self) -> Iterator[Claimed]:
+        """Collect its claims."""
+        from idealab.claims import read
+        from idealab.errors import IdealabError
+
+        try:
+            claims = read(self.path)
+        except IdealabError as error:
+            raise self.CollectError(str(error)) from None
+        for claim in claims:
+            yield Claimed.from_parent(self, name=claim.name, claim=claim)
+
+
+class Claimed(pytest.Collector):
+    """A claim, which is verified when its first item runs."""
+
+    def __init__(self, *, claim: Claim, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.claim = claim
+        self._found: Verification | str | None = None  # the verification, or why there is none
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Ask, without running anything, which signatures will be judged where: an item each, then the verdict."""
+        from idealab.errors import IdealabError, UnknownNameError
+        from idealab.request import Request, inquire
+        from idealab.run import Silence
+
+        try:
+            inquiry = inquire(Request(self.claim.idea, record=False, **self.claim.request), Silence())
+            places = [(q.signature.name, q.experiment.name) for q in inquiry.questions if q.assumption is None]
+            known = {name for signature, place in places for name in (signature, f"{signature}[{place}]")}
+            for name in self.claim.expect:
+                if name not in known:
+                    raise UnknownNameError("signature to expect", name, sorted(known))
+        except IdealabError as error:
+            raise self.CollectError(f"{self.parent.name}: [{self.name}] {error}") from None  # pyright: ignore[reportOptionalMemberAccess]
+        if self.claim.declared is not None:
+            yield Declared.from_parent(self, name="declaration")
+        for signature, place in places:
+            yield Seen.from_parent(self, name=f"{signature}[{place}]", signature=signature, experiment=place)
+        yield Verdict.from_parent(self, name="verdict")
+
+    def verification(self) -> Verification:
+        """Verify the claim, the first time; whoever asks after a failure is told that there was one."""
+        if isinstance(self._found, str):
+            pytest.fail(f"[{self.name}] not judged: {self._found}", pytrace=False)
+        if self._found is None:
+            self._found = "the run ended before its verdict"
+            self._found = self._verify()
+        return self._found
+
+    def _verify(self) -> Verification:
+        from idealab.cli.progress import watching
+        from idealab.errors import IdealabError
+        from idealab.verify import verify
+
+        ledger = self.config.getoption("--idealab-ledger")
+        capture: Any = self.config.pluginmanager.getplugin("capturemanager")
+        shown: AbstractContextManager[None] = capture.global_and_fixture_disabled() if capture else nullcontext()
+        try:
+            with shown, watching(self.name) as progress:
+                return verify(
+                    self.claim.idea,
+                    declared=self.claim.declared,
+                    ledger=ledger,
+                    record=bool(ledger),
+                    progress=progress,
+                    **self.claim.request,
+                )
+        except IdealabError as error:
+            self._found, words = "see the first item of this claim", " ".join(str(error).split())
+        pytest.fail(f"[{self.name}] {words}", pytrace=False)
+
+
+class _Item(pytest.Item):
+    """One test of a claim, with the numbers behind it as properties in the JUnit report."""
+
+    @property
+    def claimed(self) -> Claimed:
+        """The claim."""
+        assert isinstance(self.parent, Claimed)
+        return self.parent
+
+    def runtest(self) -> None:
+        """Compare what was found with what is claimed."""
+        found = self.claimed.verification()
+        self._note(idea=found.idea, declaration=found.declaration, record=found.record or "")
+        self.compare(found)
+
+    def compare(self, found: Verification) -> None:
+        """Fail where what was found is not what is claimed."""
+        raise NotImplementedError
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where it stands, and what it is called in the report."""
+        return self.path, None, f"[{self.claimed.name}] {self.name}"
+
+    def _note(self, **facts: object) -> None:
+        self.user_properties += [(name, str(value)) for name, value in facts.items()]
+
+
+class Declared(_Item):
+    """What is verified is what was declared; `idealab.verify` runs nothing else, and says what has changed."""
+
+    def compare(self, found: Verification) -> None:
+        """Nothing is left to compare."""
+
+
+class Seen(_Item):
+    """A signature in an experiment."""
+
+    def __init__(self, *, signature: str, experiment: str, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.signature, self.experiment = signature, experiment
+
+    def compare(self, found: Verification) -> None:
+        """Fail unless the signature is seen as claimed; without a claim of its own a secondary one is skipped then."""
+        from idealab.report.junit import seen
+
+        result = self._result(found)
+        self._note(verdict=result.verdict, evidence_log10=result.evidence_log10, seeds=result.seeds)
+        self._note(formula=result.formula, tolerance=result.tolerance)
+        claimed = self.claimed.claim.expected(self.signature, self.experiment)
+        if result.verdict == (claimed or "present"):
+            return
+        if claimed is None and not result.primary:
+            pytest.skip(f"secondary, {seen(result)}")
+        pytest.fail(f"{self.name}: expected {claimed or 'present'}, but {seen(result)}", pytrace=False)
+
+    def _result(self, found: Verification) -> SignatureResult:
+        return next(s for s in found.signatures if (s.name, s.experiment) == (self.signature, self.experiment))
+
+
+class Verdict(_Item):
+    """The verdict on the idea."""
+
+    def compare(self, found: Verification) -> None:
+        """Fail unless it is the claimed one."""
+        from idealab.report.junit import concluded
+
+        self._note(verdict=found.verdict, scope=found.scope, evidence_log10=found.evidence_log10)
+        claimed = self.claimed.claim.verdict
+        if found.verdict != claimed:
+            pytest.fail(f"{found.idea}: expected {claimed}, but {concluded(found)}", pytrace=False)

@@ -1,0 +1,293 @@
+"""The figures of a verification, drawn from its record alone: for a paper as PDF, for a page as SVG.
+
+Distances are in units of the declared tolerance, so that one axis serves every signature: the theory holds where they
+lie below one. Shapes say what colours say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from idealab.report import canvas
+from idealab.report.approach import approach
+from idealab.report.canvas import (
+    BLUE,
+    FAINT,
+    GREEN,
+    ONE_COLUMN,
+    PURPLE,
+    SERIES,
+    SHADE,
+    TWO_COLUMNS,
+    VERDICT,
+    VERMILION,
+    Drawing,
+    label,
+)
+
+if TYPE_CHECKING:
+    from idealab.verification import CellResult, Verification
+
+_BADNESS = {"absent": 2, "undecided": 1, "present": 0}
+_ROW, _TIGHT, _MANY = 0.125, 0.105, 16
+"""Inches that a row of names takes, and that it takes where there are many."""
+
+_ACROSS = 4
+"""Panels beside each other in two columns."""
+
+_NEAREST, _FARTHEST = 1e-9, 1e6
+"""The widest axis of distances; what lies beyond stands at its ends."""
+
+_OPEN = "D"
+"""Markers that are drawn open, so that two that overlap are both seen."""
+
+
+def figures(result: Verification) -> list[Drawing]:
+    """Draw all that the record has something to show for: at most six.
+
+    Raises
+    ------
+    UsageError
+        If matplotlib is not installed.
+    """
+    with canvas.style():
+        drawn = [draw(result) for draw in (agreement, distances, approach, scope, controls, mutants)]
+        kept = [drawing for drawing in drawn if drawing is not None]
+        for drawing in kept:
+            canvas.settle(drawing.figure)
+    return kept
+
+
+def agreement(result: Verification) -> Drawing | None:
+    """Measured against predicted, a panel for each signature: the line is the theory."""
+    names = list(dict.fromkeys(s.name for s in result.signatures if any(map(_comparable, s.cells))))
+    if not names:
+        return None
+    rows, across = -(-len(names) // _ACROSS), min(_ACROSS, len(names))
+    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 0.98 * rows + 0.3)
+    panels = figure.subplots(rows, across, squeeze=False).flat
+    experiments = list(dict.fromkeys(s.experiment for s in result.signatures))
+    handles: dict[str, Any] = {}
+    for name, panel in zip(names, panels, strict=False):
+        for signature in (s for s in result.signatures if s.name == name):
+            marker, colour = SERIES[experiments.index(signature.experiment) % len(SERIES)]
+            drawn = _measured(panel, [c for c in signature.cells if _comparable(c)], marker, colour)
+            handles.setdefault(label(signature.experiment, 30), drawn)
+        _identity(panel, max(abs(c.tolerance) for s in result.signatures if s.name == name for c in s.cells))
+        panel.set_title(label(name, 30))
+    for panel in [*figure.axes][len(names) :]:
+        panel.remove()
+    figure.supxlabel("predicted", fontsize=7)
+    figure.supylabel("measured", fontsize=7)
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=min(len(handles), 8))
+    caption = (
+        "Measured against predicted, cell by cell. The line is the theory, without a fitted parameter; grey bars are "
+        "the declared tolerances, dots the seeds (each at its cell's prediction plus its own deviation), larger "
+        "markers their means."
+    )
+    return Drawing("agreement", 2, caption, figure)
+
+
+def _comparable(cell: CellResult) -> bool:
+    return math.isfinite(cell.predicted) and math.isfinite(cell.measured) and not cell.one_sided
+
+
+def _measured(panel: Any, cells: Sequence[CellResult], marker: str, colour: str) -> Any:
+    at = [cell.predicted for cell in cells]
+    panel.errorbar(at, at, yerr=[abs(c.tolerance) for c in cells], fmt="none", ecolor=SHADE, elinewidth=3.2, zorder=0)
+    seeds = [(c.predicted, c.predicted + d * c.tolerance) for c in cells for d in c.seed_deviations if abs(d) < 1e5]
+    panel.plot(*zip(*seeds, strict=True) if seeds else ([], []), ".", color=colour, markersize=1.6, alpha=0.7, zorder=2)
+    style = {"marker": marker, "markerfacecolor": "none", "markeredgecolor": colour, "linestyle": "none"}
+    return panel.plot(at, [cell.measured for cell in cells], **style, zorder=3)[0]
+
+
+def _identity(panel: Any, tolerance: float) -> None:
+    """The line on which measured is predicted; logarithmic axes, where values span more than two decades."""
+    values = [float(v) for line in panel.lines for v in (*line.get_xdata(), *line.get_ydata())]
+    low, high = min(values), max(values)
+    if low > 0 and high > 100 * low:
+        panel.set(xscale="log", yscale="log")
+        canvas.powers(panel.xaxis)
+        canvas.powers(panel.yaxis)
+        low, high = low / 2, high * 2
+    else:
+        # Where there is next to nothing between the values, the tolerance is what there is to see.
+        room = max(0.12 * (high - low), 1.5 * tolerance if high - low < tolerance else 0.0) or 1.0
+        low, high = low - room, high + room
+        panel.locator_params(nbins=4)
+    panel.plot([low, high], [low, high], color=canvas.INK, linewidth=0.6, zorder=1)
+    panel.set(xlim=(low, high), ylim=(low, high))
+
+
+def distances(result: Verification) -> Drawing | None:
+    """How far measured is from predicted, in tolerances: a row for each signature in each experiment."""
+    if not result.signatures:
+        return None
+    names = [f"{label(s.name, 26)}, {label(s.experiment, 18)}" for s in result.signatures]
+    cells = [cell for signature in result.signatures for cell in signature.cells]
+    strips = _Strips(names, [d for cell in cells for d in (cell.deviation, *cell.seed_deviations)])
+    for y, signature in enumerate(result.signatures):
+        seeds = [d for cell in signature.cells for d in cell.seed_deviations]
+        strips.plot(seeds, y, "|", FAINT, markersize=3.5, markeredgewidth=0.4)
+        for verdict, (marker, colour) in VERDICT.items():
+            there = [cell.deviation for cell in signature.cells if cell.verdict == verdict]
+            strips.plot(there, y, marker, colour, zorder=3, **_filled(marker))
+    _legend(strips.figure, _verdicts({cell.verdict for cell in cells}))
+    caption = (
+        "How far measured is from predicted, in units of the declared tolerance. Each marker is a cell (one condition "
+        "at one time), each tick a seed. In the shaded region the theory holds."
+    )
+    return Drawing("distances", 1, caption, strips.figure)
+
+
+def _verdicts(there: set[str]) -> list[tuple[str, str, str]]:
+    return [(verdict, *mark) for verdict, mark in VERDICT.items() if verdict in there]
+
+
+_HOLDS, _BREAKS = ("holds without it", "o", BLUE), ("breaks without it", ">", GREEN)
+_WRONG, _RIVAL = ("not as it must be", "X", VERMILION), ("theory of the broken case", "D", BLUE)
+
+
+def controls(result: Verification) -> Drawing | None:
+    """What taking each assumption away did."""
+    if not result.controls:
+        return None
+    should = {"breaks": "must break", "does_not_matter": "must not matter"}
+    shown = [s for c in result.controls for s in (*c.signatures, *([c.rival] if c.rival else []))]
+    names = [f"{label(c.assumption, 28)}: {should[c.expected]}" for c in result.controls]
+    strips = _Strips(names, [cell.deviation for signature in shown for cell in signature.cells])
+    marks: dict[tuple[str, str, str], None] = {}
+    for y, control in enumerate(result.controls):
+        strips.plot([cell.deviation for s in control.signatures for cell in s.cells], y, "|", FAINT, markersize=4)
+        did = control.seen == control.expected
+        mark = (_BREAKS if control.expected == "breaks" else _HOLDS) if did else _WRONG
+        marks[mark] = None
+        strips.plot([s.weakest.deviation for s in control.signatures], y, *mark[1:], zorder=3)
+        if control.rival is not None:
+            strips.plot([cell.deviation for cell in control.rival.cells], y, *_RIVAL[1:], zorder=4, **_filled("D"))
+    if any(control.rival for control in result.controls):
+        marks[_RIVAL] = None
+    _legend(strips.figure, marks)
+    caption = (
+        "Each assumption taken away in turn: how far the signatures then are from the prediction, in tolerances; the "
+        "marker is the cell that is furthest off, ticks are the others. Open diamonds: the same runs against the "
+        "theory of the broken case."
+    )
+    return Drawing("controls", 1, caption, strips.figure)
+
+
+_MUTANTS = {
+    "killed": ("refuted", "|", FAINT),
+    "undefined": ("refuted", "|", FAINT),
+    "unresolvable": ("within the tolerance", "D", BLUE),
+    "survived": ("not refuted", "X", VERMILION),
+    "unseen": ("the same in all conditions", "s", PURPLE),
+}
+
+
+def mutants(result: Verification) -> Drawing | None:
+    """The wrong formulas that were held against the same data, by their distance from the theory."""
+    found = () if result.mutants is None else [m for m in result.mutants.mutants if m.signature]  # not only counted
+    if not found:
+        return None
+    judged, mutated = [s.name for s in result.signatures], [mutant.signature for mutant in found]
+    names = [name for name in dict.fromkeys([*judged, *mutated]) if name in mutated]
+    strips = _Strips([label(name, 30) for name in names], [mutant.distance for mutant in found])
+    for y, name in enumerate(names):
+        for status, (_, marker, colour) in _MUTANTS.items():
+            there = [m.distance for m in found if m.signature == name and m.status == status]
+            strips.plot(there, y, marker, colour, zorder=2 if marker == "|" else 3, **_filled(marker))
+    strips.panel.set_xlabel("distance of the wrong formula from the theory, in tolerances")
+    _legend(strips.figure, dict.fromkeys(_MUTANTS[s] for s in _MUTANTS if any(m.status == s for m in found)))
+    caption = (
+        "Would a wrong formula have been noticed? Each mark is the prediction with one change (a factor, a sign, an "
+        "exponent, a symbol) at its largest distance from the theory. Ticks were refuted by the same observations; "
+        "diamonds lie within the tolerance."
+    )
+    return Drawing("mutants", 1, caption, strips.figure)
+
+
+def scope(result: Verification) -> Drawing | None:
+    """Where each signature was seen to hold: a row for each condition, a column for each signature."""
+    names = list(dict.fromkeys(s.name for s in result.signatures))
+    worst: dict[tuple[str, str], dict[str, str]] = {}
+    for signature in result.signatures:
+        for cell in signature.cells:
+            row = worst.setdefault((signature.experiment, cell.condition or "all conditions"), {})
+            row[signature.name] = max(cell.verdict, row.get(signature.name, "present"), key=_BADNESS.__getitem__)
+    if len(worst) < 2:
+        return None
+    figure = canvas.blank(ONE_COLUMN, 4, None)
+    panel: Any = figure.subplots()
+    for verdict, (marker, colour) in VERDICT.items():
+        there = [
+            (names.index(name), y)
+            for y, seen in enumerate(worst.values())
+            for name, said in seen.items()
+            if said == verdict
+        ]
+        panel.plot(*zip(*there, strict=True) if there else ([], []), marker, color=colour, **_filled(marker))
+    experiments = [experiment for experiment, _ in worst]
+    for y in range(1, len(experiments)):
+        if experiments[y] != experiments[y - 1]:
+            panel.axhline(y - 0.5, color=FAINT, linewidth=0.4)
+    _named_rows(panel, [f"{label(e, 14)}: {label(c, 42)}" for e, c in worst])
+    panel.set_xticks(range(len(names)), [label(name, 24) for name in names], rotation=90)
+    panel.set_xlim(-0.6, len(names) - 0.4)
+    _legend(figure, _verdicts({verdict for row in worst.values() for verdict in row.values()}))
+    caption = (
+        "Where each signature holds: the worst verdict over all times, in every condition in which it was measured."
+    )
+    return Drawing("scope", 1, caption, figure)
+
+
+class _Strips:
+    """A panel of one column with a named row for each, over a logarithmic axis of distances in tolerances.
+
+    The axis takes in all ``distances``, in whole decades, and more than the region in which the theory holds; what
+    does not differ at all stands at its near end, what is lost or beyond all measure at the far one.
+    """
+
+    def __init__(self, names: Sequence[str], distances: Iterable[float]) -> None:
+        places = [abs(d) for d in distances if _NEAREST < abs(d) < _FARTHEST] or [1.0]
+        self.low = 10.0 ** min(-2, math.floor(math.log10(min(places)) - 0.1))
+        self.high = 10.0 ** max(1, math.ceil(math.log10(max(places)) + 0.1))
+        self.figure = canvas.blank(ONE_COLUMN, 4, None)
+        self.panel: Any = self.figure.subplots()
+        self.panel.axvspan(self.low, 1, color=SHADE, linewidth=0, alpha=0.6, zorder=0)
+        self.panel.axvline(1, color=canvas.INK, linewidth=0.6, zorder=1)
+        self.panel.set(xscale="log", xlabel="distance from the prediction, in tolerances")
+        self.panel.set_xlim(self.low, self.high)
+        canvas.powers(self.panel.xaxis)
+        _named_rows(self.panel, names)
+
+    def plot(self, deviations: Iterable[float], y: float, marker: str, colour: str, **style: Any) -> None:
+        """Draw deviations in a row, all alike."""
+        at = [min(max(abs(d), self.low), self.high) if math.isfinite(d) else self.high for d in deviations]
+        self.panel.plot(at, [y] * len(at), marker, color=colour, clip_on=False, **style)
+
+
+def _named_rows(panel: Any, names: Sequence[str]) -> None:
+    panel.set_yticks(range(len(names)), names)
+    panel.set_ylim(len(names) - 0.4, -0.6)
+    panel.tick_params(axis="y", length=0)
+
+
+def _legend(figure: Any, marks: Iterable[tuple[str, str, str]]) -> None:
+    """Say below the panel what the markers mean: (words, marker, colour); and give every row its height."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], linestyle="none", marker=marker, color=colour, label=words, **_filled(marker))
+        for words, marker, colour in marks
+    ]
+    figure.legend(handles=handles, loc="lower center", ncols=3, borderpad=0.2, borderaxespad=0.2)
+    (panel,) = figure.axes
+    rows = len(panel.get_yticks())
+    canvas.fit(figure, panel, (_ROW if rows <= _MANY else _TIGHT) * rows)
+
+
+def _filled(marker: str) -> dict[str, Any]:
+    return {"markerfacecolor": "white"} if marker in _OPEN else {}
