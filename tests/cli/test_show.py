@@ -5,14 +5,8 @@ import re
 from html import unescape
 
 import pytest
-import sympy as sp
 
 from idealab.cli import main
-from idealab.idea import Idea, Named, Signature
-from idealab.judge.criteria import Criterion, Equals, Identity
-from idealab.judge.shapes import Rate, Threshold, Trend
-from idealab.report.card import card
-from idealab.symbolic.derivation import Derivation
 
 
 def shown(capsys: pytest.CaptureFixture[str], width: int, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -134,25 +128,3 @@ def test_formulas_are_drawn_in_two_dimensions(
     assert "───" in lines[at]
     assert lines[at + 1].strip() == "2"  # the exponent of gamma
     assert lines[at + 2].strip() == "η⋅γ"
-
-
-@pytest.mark.parametrize(
-    ("criterion", "words"),
-    [
-        (Equals(rtol=0.1, pooled=0.02), "equals the prediction within 0.1 relative, pooled amplitude within 0.02"),
-        (Trend(along="T"), "measured as height, monotone along T"),
-        (Identity(8), "equals in every seed within 8 times machine epsilon"),
-        (Rate(along="eta", ideal=1.0), "rate of approach to 1.0 along eta within 0.1"),
-        (Threshold(along="eta", level=0.5), "crosses 0.5 at a value of eta"),
-    ],
-)
-def test_every_criterion_has_its_words(criterion: Criterion, words: str) -> None:
-    a, y = sp.symbols("a y", positive=True)
-    square = (
-        Derivation("square", "a square")
-        .given("side", "its side", sp.Eq(y, a))
-        .derive("area", "its area", lambda known: sp.Eq(y, known["side"].rhs ** 2))
-    )
-    signature = Signature("area", "", "height", square, criterion, "the pen is blunt")
-    idea = Idea("square", "", "", (), (), Named(signature), Named())
-    assert words in " ".join(" ".join(str(line).split()) for line in card(idea, (), 100))
