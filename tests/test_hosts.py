@@ -128,7 +128,7 @@ def test_two_processes_say_what_one_says_to_the_last_bit(
     ledgers = tmp_path / "first", tmp_path / ("first" if shared else "second")
     leader, worker = pair(toy, place, ledgers)
     assert worker.told[0] > 0
-    assert leader.told[3] == worker.told[3] == there_told(run, alone)
+    assert leader.told[3] == worker.told[3] == toy.told(alone)
     assert leader.told[2] is not None
     assert worker.told[2] is None  # one verification, one record
     for ledger in {*ledgers}:
@@ -136,10 +136,6 @@ def test_two_processes_say_what_one_says_to_the_last_bit(
         again = run(ledger)
         assert again.cost.reused_seeds == again.cost.seeds == alone.cost.seeds
         assert repr(again.signatures) == repr(alone.signatures)
-
-
-def there_told(run: Any, verification: Any) -> str:
-    return repr({k: v for k, v in verification.to_dict().items() if k not in ("cost", "record")})
 
 
 @pytest.mark.slow
@@ -174,7 +170,7 @@ def test_what_a_lost_process_was_at_is_simulated_elsewhere(
     ledgers = tmp_path / "first", tmp_path / "second"
     leader, worker = pair(toy, place, ledgers, killed_at=(0, 2), killed_by=killed_by, timeout=timeout)
     assert worker.code == -signal.SIGKILL
-    assert leader.told[3] == there_told(None, alone)
+    assert leader.told[3] == toy.told(alone)
     assert re.search(rf"^warning: process 1 \(.+\) was lost \({why}\); going on without it$", leader.err, re.MULTILINE)
 
 

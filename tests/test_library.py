@@ -93,7 +93,7 @@ def test_an_idea_of_ones_own_without_experiments_is_told_so(own):
 
 def test_every_error_is_an_idealab_error():
     names = [name for name in idealab.__all__ if name.endswith("Error")]
-    assert len(names) == 8
+    assert len(names) == 9
     for name in names:
         assert issubclass(getattr(idealab, name), idealab.IdealabError)
     assert issubclass(idealab.UnknownNameError, (KeyError, idealab.UsageError))
