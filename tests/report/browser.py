@@ -45,15 +45,12 @@ class Browser:
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
 
-        def hand_over() -> None:  # the browser reads from 3 and writes to 4
-            high_in, high_out = os.dup(theirs_in), os.dup(theirs_out)
-            os.dup2(high_in, 3)
-            os.dup2(high_out, 4)
-
-        command = [str(CHROMIUM), *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        # The browser reads from 3 and writes to 4. A shell hands them over: a function of ours would have to fork.
+        hand_over = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
+        command = ["bash", "-c", hand_over, str(CHROMIUM), *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         nowhere = subprocess.DEVNULL
         self._process = subprocess.Popen(
-            command, stdout=nowhere, stderr=nowhere, stdin=nowhere, preexec_fn=hand_over, close_fds=False
+            command, stdout=nowhere, stderr=nowhere, stdin=nowhere, pass_fds=(theirs_in, theirs_out)
         )
         os.close(theirs_in)
         os.close(theirs_out)

@@ -81,7 +81,7 @@ FUNCTIONS = {
     "falling factorial": (sp.FallingFactorial(x, sp.Rational(1, 2)), 2 + decades(-2, 2), 400),
     "lower gamma": (sp.lowergamma(sp.Rational(7, 3), x), decades(-2, 2), 20),
     "upper gamma": (sp.uppergamma(sp.Rational(7, 3), x), decades(-2, 1.8), 40),
-    "incomplete beta": (sp.betainc_regularized(3, sp.Rational(7, 2), 0, x), between(0.02, 0.98), 60),  # as gamma
+    "incomplete beta": (sp.betainc_regularized(3, sp.Rational(7, 2), 0, x), between(0.02, 0.98), 100),  # JAX sums a continued fraction
     "lambert w": (sp.LambertW(x), np.concatenate([decades(-4, 30), -decades(-4, -0.6)]), 6),
     "lambert w of exp": (sp.LambertW(3 * sp.exp(2 * x + 1)), both(decades(-4, 2)), 8),
     "zeta": (sp.zeta(x), 1 + decades(-2, 1.5), 6),
@@ -103,7 +103,9 @@ FUNCTIONS = {
 def test_function_against_mpmath(name):
     expression, points, units = FUNCTIONS[name]
     compiled = load(write(expression))
-    exact = sp.lambdify(x, expression, "mpmath")
+    # Sympy 1.14 prints the regularized incomplete beta function as mpmath's other one; its own evalf knows better.
+    regularized = {"betainc_regularized": lambda *arguments: mp.betainc(*arguments, regularized=True)}
+    exact = sp.lambdify(x, expression, [regularized, "mpmath"])
     for dtype in (np.float64, np.float32):
         largest, smallest = np.finfo(dtype).max, np.finfo(dtype).tiny
         at = points.astype(dtype)
