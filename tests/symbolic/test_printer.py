@@ -81,7 +81,8 @@ FUNCTIONS = {
     "falling factorial": (sp.FallingFactorial(x, sp.Rational(1, 2)), 2 + decades(-2, 2), 400),
     "lower gamma": (sp.lowergamma(sp.Rational(7, 3), x), decades(-2, 2), 20),
     "upper gamma": (sp.uppergamma(sp.Rational(7, 3), x), decades(-2, 1.8), 40),
-    "incomplete beta": (sp.betainc_regularized(3, sp.Rational(7, 2), 0, x), between(0.02, 0.98), 100),  # JAX sums a continued fraction
+    # JAX sums a continued fraction.
+    "incomplete beta": (sp.betainc_regularized(3, sp.Rational(7, 2), 0, x), between(0.02, 0.98), 100),
     "lambert w": (sp.LambertW(x), np.concatenate([decades(-4, 30), -decades(-4, -0.6)]), 6),
     "lambert w of exp": (sp.LambertW(3 * sp.exp(2 * x + 1)), both(decades(-4, 2)), 8),
     "zeta": (sp.zeta(x), 1 + decades(-2, 1.5), 6),
