@@ -13,7 +13,6 @@ import os
 import pickle
 import platform
 import re
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -28,6 +27,7 @@ import numpy as np
 from jax.experimental import serialize_executable
 from jax.typing import ArrayLike
 
+from idealab.cache import read_kept, write_kept
 from idealab.devices import Device, Machine
 from idealab.errors import DeclarationError
 from idealab.experiment import Condition, Experiment, Observation
@@ -98,16 +98,13 @@ class Programs:
         digest = hashlib.sha256(repr((_source(experiment.observe), words, _host())).encode()).hexdigest()
         path = self.folder / digest
         with suppress(Exception):  # a program that cannot be taken from here is made anew, whatever the reason
-            content = path.read_bytes()
-            if hashlib.sha256(content[32:]).digest() == content[:32]:
+            if content := read_kept(path):
                 _load_linear_algebra()
-                program = serialize_executable.deserialize_and_load(*pickle.loads(content[32:]), backend=device.client)
-                os.utime(path)
-                return program
+                return serialize_executable.deserialize_and_load(*pickle.loads(content), backend=device.client)
         program = made()
         with suppress(Exception):  # nothing depends on it
             if _portable(program.as_text()):
-                _write(path, pickle.dumps(serialize_executable.serialize(program)))
+                write_kept(path, pickle.dumps(serialize_executable.serialize(program)), _MOST_BYTES)
         return program
 
 
@@ -132,30 +129,6 @@ def _portable(text: str) -> bool:
 def _load_linear_algebra() -> None:
     """Lowering does so, and a program that is taken from disk was not lowered here; it would crash."""
     jax.jit(jnp.linalg.cholesky).lower(jnp.eye(1))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write at once or not at all, and let the oldest go where there are too many; other processes may do the same."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept: list[tuple[float, int, Path]] = []
-    for there in path.parent.iterdir():
-        with suppress(FileNotFoundError):
-            told = there.stat()
-            kept.append((told.st_mtime, told.st_size, there))
-    total = sum(size for _, size, _ in kept)
-    for _, size, oldest in sorted(kept):
-        if total <= _MOST_BYTES:
-            break
-        oldest.unlink(missing_ok=True)
-        total -= size
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(hashlib.sha256(content).digest() + content)
-            file.flush()
-            Path(file.name).replace(path)
-        except OSError:  # a full disk, most often
-            Path(file.name).unlink(missing_ok=True)
-            raise
 
 
 @lru_cache(maxsize=64)

@@ -110,14 +110,6 @@ def test_what_calls_out_of_the_program_is_not_kept(toy, ask, tmp_path):
     assert not (tmp_path / "kept").exists()
 
 
-def test_the_oldest_programs_make_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(programs, "_MOST_BYTES", 250)
-    for k in range(4):
-        programs._write(tmp_path / f"{k}", b"x" * 68)
-        os.utime(tmp_path / f"{k}", (k, k))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "3"]
-
-
 LINEAR = """
 import sys
 import jax, jax.numpy as jnp

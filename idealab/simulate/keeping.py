@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -31,6 +30,7 @@ import numpy as np
 import platformdirs
 from jax.core import Tracer
 
+from idealab.cache import read_kept, write_kept
 from idealab.errors import UsageError
 from idealab.simulate.blocks import compiler_options
 
@@ -159,32 +159,19 @@ def _versions() -> tuple[str, ...]:
 
 def _read(path: Path) -> Arrays | None:
     with suppress(Exception):  # what cannot be taken from here is made anew, whatever the reason
-        content = path.read_bytes()
-        if hashlib.sha256(content[32:]).digest() == content[:32]:
-            with np.load(io.BytesIO(content[32:]), allow_pickle=False) as stored:
-                found = dict(stored)
-            os.utime(path)
-            return _nested(found)
+        if content := read_kept(path):
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+                return _nested(dict(stored))
     return None
 
 
 def _write(path: Path, made: Arrays) -> Arrays:
-    """As NumPy arrays; written at once or not at all, since other processes may do the same."""
+    """As NumPy arrays."""
     arrays = _flat(made)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # pyright: ignore[reportArgumentType]
-    content = buffer.getvalue()
     with suppress(OSError):  # nothing depends on it
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make_room(path.parent)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            try:
-                file.write(hashlib.sha256(content).digest() + content)
-                file.flush()
-                Path(file.name).replace(path)
-            except OSError:  # a full disk, most often
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_kept(path, buffer.getvalue(), _MOST_BYTES)
     return _nested(arrays)
 
 
@@ -207,17 +194,3 @@ def _nested(arrays: Mapping[str, np.ndarray]) -> Arrays:
             branch = branch.setdefault(part, {})
         branch[name] = value
     return tree
-
-
-def _make_room(folder: Path) -> None:
-    found: list[tuple[float, int, Path]] = []
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):
-            told = path.stat()
-            found.append((told.st_mtime, told.st_size, path))
-    total = sum(size for _, size, _ in found)
-    for _, size, oldest in sorted(found):
-        if total <= _MOST_BYTES:
-            break
-        oldest.unlink(missing_ok=True)
-        total -= size
