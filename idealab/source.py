@@ -73,7 +73,8 @@ def _imported(module: ModuleType | None) -> set[Path]:
         found[name] = Path(file).resolve()
         homes = [getattr(value, "__module__", None) or "" for value in list(vars(this).values())]
         homes += [value.__name__ for value in list(vars(this).values()) if isinstance(value, ModuleType)]
-        named = [sys.modules.get(home) for home in (*homes, *_import_names(Path(file).read_bytes(), name)) if isinstance(home, str)]
+        homes += _import_names(Path(file).read_bytes(), name)
+        named = [sys.modules.get(home) for home in homes if isinstance(home, str)]
         waiting += [home for home in named if home is not None and not _framework(home.__name__)]
     return set(found.values())
 
