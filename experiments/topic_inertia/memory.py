@@ -16,16 +16,25 @@ from idealab.experiment import Condition, Experiment, Observation
 PROMPTS = 10000
 
 
-def account(p: Array, s: Array, own: Array, recall: Array, ages: Array) -> dict[str, Array]:
+TERMS = 64
+"""Terms of a Fourier series that are added up: their frequencies are a parameter, of which theory makes use."""
+
+
+def account(
+    p: Array, s: Array, own: Array, recall: Array, ages: Array, last: Array | None = None
+) -> dict[str, Array]:
     """Instance parameters of a memory: chances p (k,) of tokens, scores s (last token, token), and weights of ages.
 
-    ``reach`` is nine standard deviations beyond the mean of the sum, or the largest that it can be.
+    The last token is drawn like the others, or has the chances ``last``. ``reach`` is nine standard deviations beyond
+    the mean of the sum, or the largest that it can be; ``u`` are the odd multiples of ``pi/reach``.
     """
     mean = own + s @ p * jnp.sum(ages * recall)
     variance = (s**2 @ p - (s @ p) ** 2) * jnp.sum(ages * recall**2)
     largest = jnp.abs(own) + jnp.max(jnp.abs(s), axis=1) * jnp.sum(ages * jnp.abs(recall))
     reach = jnp.max(jnp.minimum(jnp.abs(mean) + 9 * jnp.sqrt(variance), largest)) * 1.001
-    return {"p": p, "s": s, "own": own, "recall": recall, "ages": ages, "reach": reach}
+    frequencies = (2 * jnp.arange(TERMS) + 1) * jnp.pi / reach
+    last = p if last is None else last
+    return {"p": p, "last": last, "s": s, "own": own, "recall": recall, "ages": ages, "reach": reach, "u": frequencies}
 
 
 def fading(length: int, slope: Array | float, ages: int = 32) -> tuple[Array, Array]:

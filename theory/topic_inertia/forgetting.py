@@ -5,9 +5,11 @@ A network that reads a prompt adds up scores of its tokens, and keeps to the top
 - p[i]: chances of the K tokens under the topic of the prompt; q[i]: under the other topic
 - s[k, i]: what a token i adds to the sum when k is the last token; own[k] = s[k, k] of the last one itself. For exact
   Bayes log(p[i]/q[i]); for one attention layer exp(h) times the value, as it has learned them
+- last[k]: chances of the last token: p, where the last one is drawn like the others
 - recall[j]: the weight of an age, ages[j] how many tokens of the prompt have it, without the last one, which weighs
   one: even memory is one weight of one, leaky memory has lambda^j, or exp(-slope j)
-- reach: a size that the sum does not exceed. C: the chance of a change of topic, that the sum is negative
+- reach: a size that the sum does not exceed; u[k]: the first odd multiples of pi/reach, as many as are added up
+- C: the chance of a change of topic, that the sum is negative
 - sigma: standard deviation of log(p/q) under p; M: the ceiling of a bounded memory; depth: the mean of -log(p/q),
   summed over the tokens of the other topic, that it takes to turn such a memory round after a long prompt
 """
@@ -24,12 +26,9 @@ from idealab.symbolic.derivation import Derivation
 
 Known = Mapping[str, sp.Equality]
 
-NODES = 96
-"""Terms of the Fourier series of the sign that are added up."""
-
-K, J = sp.symbols("K J", integer=True, positive=True)
+K, J, L, N = sp.symbols("K J L N", integer=True, positive=True)
 i, j, k, m = sp.symbols("i j k m", integer=True, nonnegative=True)
-p, q = (sp.IndexedBase(name, positive=True) for name in ("p", "q"))
+p, q, last, u = (sp.IndexedBase(name, positive=True) for name in ("p", "q", "last", "u"))
 s, own, recall, ages = (sp.IndexedBase(name, real=True) for name in ("s", "own", "recall", "ages"))
 reach, sigma, mu, M, depth, W = sp.symbols("reach sigma mu M depth W", positive=True)
 filter_stay, f, h_1, h_2, h_3, slope = sp.symbols("filter_stay f h_1 h_2 h_3 slope", positive=True)
@@ -80,8 +79,9 @@ order = (
 
 def _coefficient(known: Known) -> sp.Equality:
     """Of the sign, continued beyond the reach with the other sign, and so odd and periodic."""
-    inside = sp.integrate(sin(known["nodes"].rhs * S), (S, 0, reach)) * 2 / reach
-    return Eq(sp.Symbol("b_k"), sp.simplify(inside))
+    inside = sp.integrate(sin(u[k] * S), (S, 0, reach)) * 2 / reach
+    odd = sp.cos(u[k] * reach), sp.cos(known["nodes"].rhs * reach).simplify()
+    return Eq(sp.Symbol("b_k"), sp.simplify(inside.subs(*odd)))
 
 
 def _polar(known: Known) -> tuple[sp.Expr, sp.Expr]:
@@ -93,19 +93,18 @@ def _polar(known: Known) -> tuple[sp.Expr, sp.Expr]:
 
 def _change(known: Known) -> sp.Equality:
     """1/2 - E sign(S)/2, the series cut after so many terms, and the last token averaged over."""
-    node = known["nodes"].rhs
-    term = exp(known["modulus"].rhs) * sin(own[m] * node + known["angle"].rhs) * known["coefficient"].rhs
-    return Eq(C, sp.Rational(1, 2) - over(p[m] * sp.Sum(term, (k, 0, NODES - 1)), m) / 2)
+    term = exp(known["modulus"].rhs) * sin(own[m] * u[k] + known["angle"].rhs) * known["coefficient"].rhs
+    return Eq(C, sp.Rational(1, 2) - over(last[m] * over(term, k, N), m, L) / 2)
 
 
 memory = (
     Derivation("memory", "the chance of a change, for any memory of independent tokens")
-    .given("nodes", "of a Fourier series on |S| < reach", Eq(sp.Symbol("u_k"), pi * (2 * k + 1) / reach))
+    .given("nodes", "of a Fourier series on |S| < reach", Eq(u[k], pi * (2 * k + 1) / reach))
     .derive("coefficient", "of the sign of the sum S: sign(S) = sum b_k sin(u_k S)", _coefficient)
     .given(
         "token",
         "characteristic function of what one token of weight recall[j] adds, when m is the last one",
-        Eq(sp.Symbol("phi"), over(p[i] * exp(I * recall[j] * s[m, i] * pi * (2 * k + 1) / reach), i)),
+        Eq(sp.Symbol("phi"), over(p[i] * exp(I * recall[j] * s[m, i] * u[k]), i)),
     )
     .derive(
         "modulus",
