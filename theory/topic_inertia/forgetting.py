@@ -9,9 +9,11 @@ A network that reads a prompt adds up scores of its tokens, and keeps to the top
 - recall[j]: the weight of an age, ages[j] how many tokens of the prompt have it, without the last one, which weighs
   one: even memory is one weight of one, leaky memory has lambda^j, or exp(-slope j)
 - reach: a size that the sum does not exceed; u[k]: the first odd multiples of pi/reach, as many as are added up
-- C: the chance of a change of topic, that the sum is negative
+- C: the chance of a change of topic, that the sum is negative; shortfall: the part of it by which training that
+  stops early may be off, none for weights that nobody trained
 - sigma: standard deviation of log(p/q) under p; M: the ceiling of a bounded memory; depth: the mean of -log(p/q),
-  summed over the tokens of the other topic, that it takes to turn such a memory round after a long prompt
+  summed over the tokens of the other topic, that it takes to turn such a memory round after a long prompt; soft: one
+  where the ceiling gives way, zero where it is hard
 """
 
 from collections.abc import Mapping
@@ -31,6 +33,7 @@ i, j, k, m = sp.symbols("i j k m", integer=True, nonnegative=True)
 p, q, last, u = (sp.IndexedBase(name, positive=True) for name in ("p", "q", "last", "u"))
 s, own, recall, ages = (sp.IndexedBase(name, real=True) for name in ("s", "own", "recall", "ages"))
 reach, sigma, mu, M, depth, W = sp.symbols("reach sigma mu M depth W", positive=True)
+shortfall, soft = sp.symbols("shortfall soft", nonnegative=True)
 filter_stay, f, h_1, h_2, h_3, slope = sp.symbols("filter_stay f h_1 h_2 h_3 slope", positive=True)
 S, T, C, v_1, v_2, v_3 = sp.symbols("S T C v_1 v_2 v_3", real=True)
 modulus, angle, density, push = (sp.Function(name) for name in ("modulus", "angle", "density", "push"))
@@ -257,9 +260,9 @@ signatures: tuple[Signature, ...] = (
         "the chance that the topic changes, by the learned scores and the memory",
         "change_by_memory",
         memory,
-        Equals(rtol=0.15, atol=0.0015),
-        "a tenth for the loss at which training stops, a twentieth and one in a thousand for 5,000 prompts a seed, and "
-        "a thousandth for the terms that are cut off",
+        Equals(rtol=sp.Rational(1, 20) + shortfall, atol=0.0015),
+        "a twentieth and one in a thousand for 5,000 prompts a seed, a thousandth for the terms that are cut off; and "
+        "the shortfall of training",
     ),
     Signature(
         "falling",
@@ -291,7 +294,7 @@ signatures: tuple[Signature, ...] = (
         "in long prompts the chance of a change is a plateau that the depth of the memory sets (its logarithm)",
         "log_plateau",
         bounded,
-        Equals(atol=sigma / 4 + sp.Rational(1, 5)),
+        Equals(atol=sigma / 4 + soft / 5),
         "what the ceiling takes off is shorter by about sigma/6 in steps, which is left out; a fifth for a ceiling "
         "that is soft, as that of the exact filter of documents that switch",
         primary=False,
