@@ -37,7 +37,8 @@ shortfall, soft = sp.symbols("shortfall soft", nonnegative=True)
 filter_stay, f, h_1, h_2, h_3, slope = sp.symbols("filter_stay f h_1 h_2 h_3 slope", positive=True)
 S, T, C, v_1, v_2, v_3 = sp.symbols("S T C v_1 v_2 v_3", real=True)
 modulus, angle, density, push = (sp.Function(name) for name in ("modulus", "angle", "density", "push"))
-order_change, stay, fall = sp.symbols("order_change stay fall", real=True)
+order_change, stay, fall, direction = sp.symbols("order_change stay fall direction", real=True)
+z, room = sp.symbols("z room", positive=True)
 
 
 def over(term: sp.Expr, index: sp.Symbol, length: sp.Symbol = K) -> sp.Sum:
@@ -130,12 +131,22 @@ def _bound(known: Known) -> sp.Equality:
     return Eq(sp.Symbol("dlogC/dT"), log(mean.func(sp.powdenest(sp.simplify(inside), force=True), *mean.limits)))
 
 
+def _falling(known: Known) -> sp.Equality:
+    """Cauchy and Schwarz: with sum (sqrt p - sqrt q)^2/2 the sum of sqrt(p q) makes one, the sum of (p + q)/2."""
+    (mean,) = known["per_token"].rhs.args
+    apart = (sqrt(p[i]) - sqrt(q[i])) ** 2 / 2
+    whole = sp.expand(apart + mean.function).subs({p[i]: 1, q[i]: 1})  # sums of p and of q are one
+    positive = apart.subs({p[i]: 1, q[i]: 1}) == 0 and apart.is_nonnegative
+    return Eq(direction, sp.sign(log(whole / (1 + room))) if positive else sp.nan)
+
+
 x = sp.IndexedBase("x", real=True)
 even = (
     Derivation("even", "exact Bayes, which forgets nothing: C <= E exp(-S/2)")
     .given("ratio", "the score of a token", Eq(x[i], log(p[i] / q[i])))
     .given("half", "the mean of exp(-x/2)", Eq(sp.Symbol("rho"), over(p[i] * exp(-x[i] / 2), i)))
-    .derive("falling", "the logarithm of the bound, per token: negative by Cauchy and Schwarz", _bound)
+    .derive("per_token", "the logarithm of the bound, per token", _bound)
+    .derive("falling", "it is negative where topics differ, by Cauchy and Schwarz", _falling)
 )
 
 # --- Bounded memory: a plateau ----------------------------------------------------------------------------------------
@@ -210,6 +221,15 @@ bounded = (
 
 # --- Documents that switch their topic --------------------------------------------------------------------------------
 
+
+
+def _gibbs(known: Known) -> sp.Equality:
+    """The mean score is a sum of p log(p/q) - p + q: at z = q/p = 1 it is zero and level, and it is convex in z."""
+    term = sp.expand_log(known["sum"].rhs.function.subs(q[i], p[i] * z), force=True) - p[i] + p[i] * z
+    least = [sp.simplify(part.subs(z, 1)) for part in (term, term.diff(z))] == [0, 0]
+    return Eq(direction, sp.sign(room) if least and term.diff(z, 2).is_positive else sp.nan)
+
+
 switching = (
     Derivation("switching", "prompts whose first tokens are of one topic, the last ones of another")
     .given(
@@ -219,8 +239,8 @@ switching = (
     )
     .derive(
         "beyond_filter",
-        "the chance to stay on the old topic grows with its tokens: the sign of their mean score",
-        lambda known: Eq(sp.Symbol("direction"), known["sum"].rhs),
+        "the chance to stay on the old topic grows with its tokens: their mean score is positive where topics differ",
+        _gibbs,
     )
 )
 least_loss = (
