@@ -259,8 +259,8 @@ def _chains(n_1: int, n_2: int, eta: float) -> Condition:
 
 
 _SINGLE = (
-    Condition({"rho": 0.5, "eta": 0.1, "weight_decay": 0.0}),
-    Condition({"rho": 3.0, "eta": 0.05, "weight_decay": 0.0}),
+    Condition({"rho": 0.2, "eta": 0.1, "weight_decay": 0.0}),
+    Condition({"rho": 5.0, "eta": 0.05, "weight_decay": 0.0}),
 )
 _KEYS = Condition({"eta": 0.2, "matrices": 1})
 _EDGES = {"turned": 0.0, "start": 0.0, "optimizer": "log time", "data": "trees"}
@@ -276,6 +276,7 @@ experiments: tuple[Experiment, ...] = (
         observables=("odds",),
         conditions=tuple(Condition({"rho": c["rho"], "eta": c["eta"]}) for c in _SINGLE),
         checkpoints={"odds": ("log_t", ODDS_LOG_TIMES)},
+        block=16,
         ranges=_ETA,
     ),
     Experiment(
@@ -286,6 +287,7 @@ experiments: tuple[Experiment, ...] = (
         observables=("odds",),
         conditions=_SINGLE,
         checkpoints={"odds": _log(ODDS_TIMES)},
+        block=16,
         toggles={"no_weight_decay": _SINGLE[0].but("weight decay 0.01", weight_decay=0.01)},
     ),
     Experiment(
