@@ -109,7 +109,7 @@ attention = Experiment(
     observe=observe_attention,
     observables=("change_by_memory",),
     conditions=_ATTENTION,
-    block=16,
+    block=24,
 )
 order = Experiment(
     name="attention, order",

@@ -112,7 +112,7 @@ def observe_odds_by_descent(key: Array, condition: Condition) -> Observation:
 # --- Chains, and two keys ---------------------------------------------------------------------------------------------
 
 CHAIN_LOG_TIMES: LogTimes = (15.0, 1e4, 1e5)
-TWO_KEYS_LOG_TIMES: LogTimes = (1e2, 1e3, 1e4, 1e5)
+TWO_KEYS_LOG_TIMES: LogTimes = tuple(10.0**power for power in (2, 2.75, 3.5, 4.25, 5))
 
 
 def chain_prompts(first: int, second: int) -> tuple[Prompt, ...]:
@@ -163,8 +163,8 @@ def observe_chains(key: Array, condition: Condition) -> Observation:
 def observe_two_keys(key: Array, condition: Condition) -> Observation:
     """Under one key token 0 comes before 1, under the other before 2."""
     speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4), TWO_KEYS_LOG_TIMES)[1][:, :, 0]
-    gap = (speeds[:, 0] - speeds[:, 2]) / (speeds[:, 0] - speeds[:, 1])
-    return Observation({}, {"transfer": gap[-1:], "shared": gap})
+    trained, untrained = (speeds[:, 0] - speeds[:, other] for other in (1, 2))
+    return Observation({}, {"transfer": (untrained / trained)[-1:], "apart": (trained - untrained) / trained})
 
 
 # --- Edges: any tokens, several keys ----------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ experiments: tuple[Experiment, ...] = (
         observe=observe_two_keys,
         observables=("transfer",),
         conditions=(_KEYS,),
-        checkpoints={"transfer": ("log_t", TWO_KEYS_LOG_TIMES[3:]), "shared": ("horizon", TWO_KEYS_LOG_TIMES[1:])},
+        checkpoints={"transfer": ("log_t", TWO_KEYS_LOG_TIMES[4:]), "apart": ("horizon", TWO_KEYS_LOG_TIMES[1:])},
         toggles={"one_matrix": _KEYS.but("W = K Q^T", matrices=2)},
     ),
     Experiment(

@@ -12,7 +12,7 @@ from sympy import Eq, exp, log, sqrt
 
 from idealab.idea import Assumption, Named, Reference, Rival, Signature
 from idealab.judge.criteria import Criterion, Equals
-from idealab.judge.shapes import Rate
+from idealab.judge.shapes import Rate, Slope
 from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.prediction import Prediction
 
@@ -185,7 +185,7 @@ sharing = (
         "K and Q balanced: a singular value grows by its size times the pull; the first like ln t",
         Eq(second(first).diff(first), pull * second(first) / first),
     )
-    .derive("sharing_rate", "how fast in ln t, from a start that has some of the second", _sharing_rate)
+    .derive("sharing_rate", "how fast in ln t what the two gaps differ by goes, if a start has some of the second", _sharing_rate)
 )
 
 # --- D3: every edge keeps its own time --------------------------------------------------------------------------------
@@ -337,9 +337,10 @@ saturated = _signature(
 sharing_rate = _signature(
     "sharing_rate",
     sharing,
-    Rate(along="horizon", ideal=sharing["shared_gap"].equation.rhs, atol=0.03),
-    "the next order is another power of ln t, the less the further out: below a thirtieth past ln t = 100",
-    "shared",
+    Slope(along="horizon", atol=0.03, estimand="median"),
+    "the next order is another power of ln t, below a thirtieth past ln t = 100, but for a start that has hardly any of "
+    "the second singular vectors",
+    "apart",
 )
 
 assumptions = (
