@@ -41,6 +41,15 @@ class CellResult:
     given_up: bool = False
     seed_deviations: tuple[float, ...] = ()
 
+    @property
+    def side(self) -> str:
+        """Where the measured value must lie if only one side is claimed: ``>`` or ``<`` the predicted one, else empty.
+
+        A claim of one side holds where the deviation is below one.
+        """
+        above = (1 - self.deviation) * (self.measured - self.predicted) if self.one_sided else math.nan
+        return ">" if above > 0 else "<" if above < 0 else ""
+
 
 @dataclass(frozen=True)
 class CurveResult:
