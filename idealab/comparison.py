@@ -18,6 +18,9 @@ from idealab.judge.evidence import Floats
 from idealab.run import Task
 from idealab.symbolic.prediction import Prediction
 
+MACHINE_EPSILON = "machine_epsilon"
+"""A formula's argument that no experiment reports: 2^-52 in float64, 2^-23 in float32."""
+
 _UNREFINED = "all refinements gave the same number to the last bit: the setting does not reach the experiment"
 _NO_ROOM = "its tolerance is none above zero: what is taken from it is more than it is"
 _FROZEN = "all seeds gave the same number to the last bit: the seed does not reach the experiment"
@@ -106,7 +109,7 @@ class Comparator:
     def _observe(self, signature: Signature, task: Task) -> _Observed:
         before = self._observed.get((id(signature), id(task)))
         if before is None or before.batches != len(task.batches):
-            self._observed[id(signature), id(task)] = _Observed(signature, task, before)
+            self._observed[id(signature), id(task)] = _Observed(signature, task, self.epsilon, before)
         return self._observed[id(signature), id(task)]
 
 
@@ -116,8 +119,8 @@ class _Observed:
     What formulas gave on the seeds that were there before is kept: seeds are added, and do not change.
     """
 
-    def __init__(self, signature: Signature, task: Task, before: _Observed | None = None) -> None:
-        self.signature, self.task, self.batches = signature, task, len(task.batches)
+    def __init__(self, signature: Signature, task: Task, epsilon: float, before: _Observed | None = None) -> None:
+        self.signature, self.task, self.epsilon, self.batches = signature, task, epsilon, len(task.batches)
         self._values: dict[Prediction, Floats] = {} if before is None else before._values
         argument, values = checkpoints_of(signature, task.experiment)
         measured = _column(task, "observables", _reported(signature.observable, task))
@@ -154,7 +157,10 @@ class _Observed:
         return ~np.isfinite(self.measured) | (unreported & ~np.isfinite(predicted))
 
     def _argument(self, name: str) -> Floats:
-        """One argument of a formula with a leading seed axis: what the seed reported, or the condition's setting."""
+        """One argument of a formula with a leading seed axis: what the seed reported, or the condition's setting.
+
+        ``machine_epsilon`` is that of the precision in which was simulated.
+        """
         if name not in self._known:
             self._known[name] = self._found(name)
         return self._known[name]
@@ -166,6 +172,8 @@ class _Observed:
             return _column(task, "parameters", name)
         if name in settings and not isinstance(settings[name], str):
             return np.full(task.seeds, float(settings[name]))
+        if name == MACHINE_EPSILON:
+            return np.full(task.seeds, self.epsilon)
         raise DeclarationError(
             f"a prediction needs {name!r}, but {task.experiment.name!r} under {task.label!r} reports only "
             f"{', '.join(sorted({*reported, *settings, *self._known}))}; report it as a parameter"

@@ -73,16 +73,18 @@ def _imported(module: ModuleType | None) -> set[Path]:
         found[name] = Path(file).resolve()
         homes = [getattr(value, "__module__", None) or "" for value in list(vars(this).values())]
         homes += [value.__name__ for value in list(vars(this).values()) if isinstance(value, ModuleType)]
-        named = [sys.modules.get(home) for home in (*homes, *_import_names(file, name)) if isinstance(home, str)]
+        homes += _import_names(Path(file).read_bytes(), name)
+        named = [sys.modules.get(home) for home in homes if isinstance(home, str)]
         waiting += [home for home in named if home is not None and not _framework(home.__name__)]
     return set(found.values())
 
 
-def _import_names(file: str, module: str) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _import_names(text: bytes, module: str) -> tuple[str, ...]:
     """What the import statements of a file may name as modules: absolute, or relative to one of the packages."""
-    package, base = module.split("."), ""
+    package, base, found = module.split("."), "", list[str]()
     # By its code: two threads that build syntax trees at once raise SystemError in Python 3.11.
-    for code in _codes(compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)):
+    for code in _codes(compile(text, module, "exec", dont_inherit=True)):
         for operation in dis.get_instructions(code):
             if operation.opname == "IMPORT_NAME":
                 base, name = operation.argval, operation.argval
@@ -90,9 +92,9 @@ def _import_names(file: str, module: str) -> Iterator[str]:
                 name = f"{base}.{operation.argval}"
             else:
                 continue
-            yield from (
-                ".".join(filter(None, (*package[:depth], *name.split(".")))) for depth in range(len(package) + 1)
-            )
+            for depth in range(len(package) + 1):
+                found.append(".".join(filter(None, (*package[:depth], *name.split(".")))))
+    return tuple(found)
 
 
 def _own(file: Path, name: str, module: ModuleType | None) -> bool:

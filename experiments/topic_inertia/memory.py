@@ -184,7 +184,8 @@ def observe_bounded(key: Array, condition: Condition) -> Observation:
     (_, depth, _), _ = jax.lax.scan(against, (total, start, jnp.ones_like(start, bool)), other)
     spread = jnp.sqrt(x**2 @ both[0] - (x @ both[0]) ** 2)
     return Observation(
-        {"sigma": spread, "depth": jnp.mean(depth), "soft": 0.0}, {"log_plateau": jnp.log(jnp.mean(negative[late // 2 :]))}
+        {"sigma": spread, "depth": jnp.mean(depth), "soft": 0.0},
+        {"log_plateau": jnp.log(jnp.mean(negative[late // 2 :]))},
     )
 
 
@@ -195,7 +196,8 @@ bounded = Experiment(
     observe=observe_bounded,
     observables=("log_plateau",),
     conditions=tuple(
-        Condition({"ceiling": ceiling, "spread": spread}) for ceiling, spread in ((3.0, 0.4), (4.0, 0.5), (6.0, 0.9), (5.0, 1.2))
+        Condition({"ceiling": ceiling, "spread": spread})
+        for ceiling, spread in ((3.0, 0.4), (4.0, 0.5), (6.0, 0.9), (5.0, 1.2))
     ),
     block=16,
 )

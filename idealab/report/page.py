@@ -240,7 +240,7 @@ def _mutants(result: Verification) -> tuple[str, list[str]]:
 
 
 def _cells(result: Verification) -> tuple[list[tuple[SignatureResult, CellResult, str, str, str]], int]:
-    """Every cell with its predicted and measured value and its deviation, the furthest off first, and how many are left out."""
+    """Every cell with what is predicted, measured and off, the furthest off first, and how many are left out."""
     every = [(signature, cell) for signature in result.signatures for cell in signature.cells]
     every.sort(key=lambda pair: -math.inf if math.isnan(pair[1].deviation) else -abs(pair[1].deviation))
     shown = [

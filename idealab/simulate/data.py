@@ -12,6 +12,8 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -177,11 +179,10 @@ def digits(positive: int, negative: int) -> np.ndarray:
     UsageError
         If the classes are not two different digits.
     """
-    from sklearn.datasets import load_digits  # pyright: ignore[reportMissingTypeStubs]
-
     if positive == negative or not {positive, negative} <= set(range(10)):
         raise UsageError(f"positive={positive!r}, negative={negative!r}: expected two different digits from 0 to 9")
-    pixels, target = load_digits(return_X_y=True)
+    pixels, target = np.split(_packaged("digits.csv.gz"), [64], axis=1)
+    target = target[:, 0]
     chosen = (target == positive) | (target == negative)
     return _fold(pixels[chosen] / 16.0, target[chosen] == positive)
 
@@ -193,10 +194,16 @@ def breast_cancer() -> np.ndarray:
     The last feature is a constant 1, the bias; malignant rows have their sign turned. Separable, but barely:
     gamma = 0.0014.
     """
-    from sklearn.datasets import load_breast_cancer  # pyright: ignore[reportMissingTypeStubs]
+    features, target = np.split(_packaged("breast_cancer.csv", skiprows=1), [30], axis=1)
+    return _fold((features - features.mean(axis=0)) / features.std(axis=0), target[:, 0] == 1)
 
-    features, target = load_breast_cancer(return_X_y=True)
-    return _fold((features - features.mean(axis=0)) / features.std(axis=0), target == 1)
+
+def _packaged(name: str, skiprows: int = 0) -> np.ndarray:
+    """A table that scikit-learn brings, features and then the class, without importing it, which takes a second."""
+    spec = find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise UsageError("scikit-learn, which brings this data, is not installed; pip install scikit-learn")
+    return np.loadtxt(Path(spec.origin).parent / "datasets" / "data" / name, delimiter=",", skiprows=skiprows)
 
 
 def _fold(features: np.ndarray, positive: np.ndarray) -> np.ndarray:

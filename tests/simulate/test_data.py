@@ -124,3 +124,16 @@ def test_breast_cancer():
     assert np.sum(x[:, -1] > 0) == 357
     np.testing.assert_allclose(features[:, :-1].mean(axis=0), 0.0, atol=1e-13)
     np.testing.assert_allclose(features[:, :-1].std(axis=0), 1.0, rtol=1e-13)
+
+
+def test_tables_are_those_of_scikit_learn():
+    from sklearn.datasets import load_breast_cancer, load_digits
+
+    pixels, target = load_digits(return_X_y=True)
+    x = digits(0, 1)
+    np.testing.assert_array_equal(x[:, :-1] * 16 * x[:, -1:], pixels[target < 2])
+    np.testing.assert_array_equal(x[:, -1] > 0, target[target < 2] == 0)
+    features, benign = load_breast_cancer(return_X_y=True)
+    expected = (features - features.mean(axis=0)) / features.std(axis=0)
+    np.testing.assert_array_equal(breast_cancer()[:, -1] > 0, benign == 1)
+    np.testing.assert_array_equal(breast_cancer()[:, :-1] * breast_cancer()[:, -1:], expected)

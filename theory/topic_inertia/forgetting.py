@@ -222,7 +222,6 @@ bounded = (
 # --- Documents that switch their topic --------------------------------------------------------------------------------
 
 
-
 def _gibbs(known: Known) -> sp.Equality:
     """The mean score is a sum of p log(p/q) - p + q: at z = q/p = 1 it is zero and level, and it is convex in z."""
     term = sp.expand_log(known["sum"].rhs.function.subs(q[i], p[i] * z), force=True) - p[i] + p[i] * z

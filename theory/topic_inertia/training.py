@@ -185,7 +185,11 @@ sharing = (
         "K and Q balanced: a singular value grows by its size times the pull; the first like ln t",
         Eq(second(first).diff(first), pull * second(first) / first),
     )
-    .derive("sharing_rate", "how fast in ln t what the two gaps differ by goes, if a start has some of the second", _sharing_rate)
+    .derive(
+        "sharing_rate",
+        "how fast in ln t what they still differ by goes, from a start that has some of the second",
+        _sharing_rate,
+    )
 )
 
 # --- D3: every edge keeps its own time --------------------------------------------------------------------------------
@@ -338,8 +342,8 @@ sharing_rate = _signature(
     "sharing_rate",
     sharing,
     Slope(along="horizon", atol=0.03, estimand="median"),
-    "the next order is another power of ln t, below a thirtieth past ln t = 100, but for a start that has hardly any of "
-    "the second singular vectors",
+    "the next order is another power of ln t, below a thirtieth past ln t = 100; but for starts that have hardly any "
+    "of the second singular vectors",
     "apart",
 )
 
