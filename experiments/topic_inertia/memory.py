@@ -17,7 +17,10 @@ PROMPTS = 20000
 
 
 TERMS = 48
-"""Terms of a Fourier series that are added up: their frequencies are a parameter, of which theory makes use."""
+"""Terms of a Fourier series that are added up: their frequencies are a parameter, of which theory makes use.
+
+Enough for weights of one size; where a few tokens weigh most, the sum has lumps, and takes more.
+"""
 
 SHORTFALL = 0.1
 """The part of the chance of a change that training may leave, which stops before its loss is least."""
@@ -32,6 +35,7 @@ def account(
     *,
     last: Array | None = None,
     shortfall: float = 0.0,
+    terms: int = TERMS,
 ) -> dict[str, Array | float]:
     """Instance parameters of a memory: chances p (k,) of tokens, scores s (last token, token), and weights of ages.
 
@@ -43,7 +47,7 @@ def account(
     variance = (s**2 @ p - (s @ p) ** 2) * jnp.sum(ages * recall**2)
     largest = jnp.abs(own) + jnp.max(jnp.abs(s), axis=1) * jnp.sum(ages * jnp.abs(recall))
     reach = jnp.max(jnp.minimum(jnp.abs(mean) + 9 * jnp.sqrt(variance), largest)) * 1.001
-    frequencies = (2 * jnp.arange(TERMS) + 1) * jnp.pi / reach
+    frequencies = (2 * jnp.arange(terms) + 1) * jnp.pi / reach
     found = {"p": p, "last": p if last is None else last, "s": s, "own": own, "recall": recall, "ages": ages}
     return {**found, "reach": reach, "u": frequencies, "shortfall": shortfall}
 

@@ -29,6 +29,8 @@ from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import kept
 from idealab.simulate.network import Attention, Weights
 
+_TRAINED: Any = {"shortfall": SHORTFALL, "terms": 96}
+
 
 def _remembers(condition: Condition, module: nn.Module, weights: Weights, both: Array, kernel: Array) -> dict[str, Any]:
     """Instance parameters of the memory: learned scores of attention, those of exact Bayes for the other networks."""
@@ -43,12 +45,12 @@ def _remembers(condition: Condition, module: nn.Module, weights: Weights, both: 
             s,
             own,
             *(fading(length, module.slope) if module.slope else evenly(length)),
-            shortfall=SHORTFALL,
+            **_TRAINED,
         )
     s = jnp.broadcast_to(x, (VOCABULARY, VOCABULARY))
     if condition["memory"] == "measured":
-        return account(both[0], s, x, kernel[1:] / kernel[0], jnp.ones(AGES - 1), shortfall=SHORTFALL)
-    return account(both[0], s, x, *evenly(length), shortfall=SHORTFALL)
+        return account(both[0], s, x, kernel[1:] / kernel[0], jnp.ones(AGES - 1), **_TRAINED)
+    return account(both[0], s, x, *evenly(length), **_TRAINED)
 
 
 def observe(key: Array, condition: Condition) -> Observation:

@@ -156,7 +156,9 @@ def observe(key: Array, condition: Condition) -> Observation:
     parameters: dict[str, Any] = {"p": shares[0], "q": shares[1]}
     if "scores" in seen:
         s = jnp.asarray(seen["scores"][at], float)[None]
-        parameters |= account(shares[0], s, s[:, OTHER], *evenly(length), last=jnp.ones(1), shortfall=SHORTFALL)
+        parameters |= account(
+            shares[0], s, s[:, OTHER], *evenly(length), last=jnp.ones(1), shortfall=SHORTFALL, terms=512
+        )
     evaluations = settings["steps"] * settings["batch"]
     return Observation(
         {**parameters, "gradient_evaluations": evaluations},
