@@ -135,7 +135,7 @@ def _nuclear(known: Known) -> sp.Equality:
     """The columns' sum and difference are orthogonal, since the columns have one length; so their lengths tell all."""
     first, second = sp.Matrix([x, x - 1, y]), sp.Matrix([x, y, x - 1])
     both = [(first + sign * second).subs(known["free"].lhs, known["free"].rhs) for sign in (1, -1)]
-    return Eq(norm, sum(sqrt(sp.factor(column.dot(column)) / 2) for column in both))
+    return Eq(known["two_matrices"].lhs, sum(sqrt(sp.factor(column.dot(column)) / 2) for column in both))
 
 
 def _pull(known: Known) -> sp.Equality:
@@ -303,11 +303,14 @@ rivals = {
 }
 
 
-def _signature(name: str, derivation: Derivation, criterion: Criterion, reason: str, observable: str) -> Signature:
+def _signature(
+    name: str, derivation: Derivation, criterion: Criterion, reason: str, observable: str, primary: bool = True
+) -> Signature:
     """What a step of a derivation predicts, under the step's name and in its words."""
     others = Named(*rivals.get(name, ()))
     words = derivation[name].words
-    return Signature(name, words, observable, derivation, criterion, reason, step=name, by_log=(t,), rivals=others)
+    more = {"step": name, "by_log": (t,), "rivals": others, "primary": primary}
+    return Signature(name, words, observable, derivation, criterion, reason, **more)
 
 
 signatures = (
@@ -345,6 +348,7 @@ sharing_rate = _signature(
     "the next order is another power of ln t, below a thirtieth past ln t = 100; but for starts that have hardly any "
     "of the second singular vectors",
     "apart",
+    primary=False,
 )
 
 assumptions = (
