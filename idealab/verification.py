@@ -120,8 +120,8 @@ class MutantResult:
 
     ``status`` is *killed*, *survived*, *unresolvable* (within the declared tolerance of the theory in every cell) or
     *unseen* (equal to the theory on every declared condition: a fault of the design) or *undefined* (it predicts no
-    finite number in some cell, and so refutes itself, which is no merit of the experiment). ``distance`` is how far from
-    the theory it is, in tolerances, in the cell where that is most; ``where`` is the cell that killed it. One that
+    finite number in some cell, and so refutes itself, which is no merit of the experiment). ``distance`` is how far
+    from the theory it is, in tolerances, in the cell where that is most; ``where`` is the cell that killed it. One that
     ``gates`` had to be killed, and holds the verdict back.
     """
 
