@@ -41,6 +41,15 @@ class CellResult:
     given_up: bool = False
     seed_deviations: tuple[float, ...] = ()
 
+    @property
+    def side(self) -> str:
+        """Where the measured value must lie if only one side is claimed: ``>`` or ``<`` the predicted one, else empty.
+
+        A claim of one side holds where the deviation is below one.
+        """
+        above = (1 - self.deviation) * (self.measured - self.predicted) if self.one_sided else math.nan
+        return ">" if above > 0 else "<" if above < 0 else ""
+
 
 @dataclass(frozen=True)
 class CurveResult:
@@ -111,8 +120,8 @@ class MutantResult:
 
     ``status`` is *killed*, *survived*, *unresolvable* (within the declared tolerance of the theory in every cell) or
     *unseen* (equal to the theory on every declared condition: a fault of the design) or *undefined* (it predicts no
-    finite number anywhere, and so refutes itself, which is no merit of the experiment). ``distance`` is how far from
-    the theory it is, in tolerances, in the cell where that is most; ``where`` is the cell that killed it. One that
+    finite number in some cell, and so refutes itself, which is no merit of the experiment). ``distance`` is how far
+    from the theory it is, in tolerances, in the cell where that is most; ``where`` is the cell that killed it. One that
     ``gates`` had to be killed, and holds the verdict back.
     """
 

@@ -119,9 +119,9 @@ def _row(signature: SignatureResult) -> tuple[str, ...]:
         signature.experiment,
         signature.name,
         signature.verdict,
-        f"{signature.formula} = {number.show(cell.predicted)}",
+        number.predicted(cell) if cell.side else f"{signature.formula} = {number.show(cell.predicted)}",
         number.with_error(cell.measured, cell.standard_error),
-        number.show(cell.tolerance, 2),
+        "" if cell.side else number.show(cell.tolerance, 2),
         number.evidence(signature.evidence_log10),
         str(signature.seeds),
     )
