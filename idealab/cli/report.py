@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from idealab.cli.console import say, write
+from idealab.cli.latest import latest
 from idealab.cli.progress import Watcher, watching
 from idealab.report import number
 
@@ -130,7 +131,7 @@ def read(ledger: Ledger, sha: str) -> Source:
 
 
 def resolved(ledger: Ledger, record: str) -> str:
-    """The full name of the verification that is meant: the latest of an idea, or the one that begins so.
+    """The full name of the verification that is meant: the latest of all of an idea, or the one that begins so.
 
     Raises
     ------
@@ -141,9 +142,9 @@ def resolved(ledger: Ledger, record: str) -> str:
     from idealab.ledger import VERIFICATION
     from idealab.registry import ideas
 
-    of_idea = ledger.find(schema=VERIFICATION, idea=record)
-    if of_idea:
-        return of_idea[-1]
+    if of_idea := ledger.find(schema=VERIFICATION, idea=record):
+        found = latest(ledger, record).get(record)
+        return found.record if found else of_idea[-1]  # which is damaged, and says so when it is read
     if record in ideas():
         raise UsageError(f"there is no verification of {record!r} in {ledger.path}; run: idealab verify {record}")
     begin = [sha for sha in ledger.find(schema=VERIFICATION) if sha.startswith(record.lower())]

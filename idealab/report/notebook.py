@@ -90,7 +90,7 @@ def verification_html(result: Verification) -> str:
         f"was {_words(c.seen)}{'' if c.ok else ' &ndash; <b>not ok</b>'}</li>"
         for c in result.controls
     )
-    remarks = "".join(f"<li>{html(words)}</li>" for words in (*result.gates, *result.remarks))
+    remarks = "".join(f"<li>{html(words)}</li>" for words in (*result.gates, *result.notes))
     return (
         f"<div><p><b>{html(result.idea)}</b> {html(result.statement)}</p><p><b>{html(_sentence(result))}</b></p>"
         f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

@@ -269,7 +269,7 @@ def _seen(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
 
 
 def _gates(source: Source) -> str:
-    said = [f"held back: {words}" for words in source.result.gates] + [*source.result.remarks]
+    said = [f"held back: {words}" for words in source.result.gates] + [*source.result.notes]
     return " ".join(_sentence(words[0].upper() + words[1:]) for words in dict.fromkeys(said)) + (" " if said else "")
 
 
