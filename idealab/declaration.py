@@ -24,8 +24,8 @@ from idealab.symbolic.prediction import Prediction
 
 _VERSIONS = ("jax", "jaxlib", "numpy", "sympy")
 
-JUDGE = ("judge", "symbolic")
-JUDGE += ("assessment", "comparison", "idea", "mutants", "outcome", "retries", "run", "verification", "verify")
+_PARTS = ("assessment", "comparison", "idea", "mutants", "outcome", "retries", "run", "verification", "verify")
+JUDGE = ("judge", "symbolic", *_PARTS)
 """Folders and files of idealab that make a verdict of observations; what makes observations is `source_digest`'s."""
 
 
