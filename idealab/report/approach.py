@@ -53,7 +53,7 @@ class _Series(NamedTuple):
         return first > 0 < last and (not self.condition or last <= first)
 
 
-def approach(result: Verification) -> Drawing | None:
+def approach(result: Verification, width: float = TWO_COLUMNS) -> Drawing | None:
     """Draw what is left to the prediction along time or along a knob, with the slope that was predicted for it."""
     rounding = _ROUNDING.get(str(result.environment.get("precision")), _ROUNDING["float64"])
     laws = [s for s in result.signatures if s.criterion in _POWER_LAWS and any(map(_drawable, s.curves))]
@@ -67,7 +67,7 @@ def approach(result: Verification) -> Drawing | None:
     shown = ([s for s in chosen if s in laws or told[id(s)]] or chosen)[:_MOST]
     if not shown:
         return None
-    figure = canvas.blank(TWO_COLUMNS * max(2, len(shown)) / _MOST, 1.55)
+    figure = canvas.blank(width * max(2, len(shown)) / _MOST, 1.55)
     panels: list[Any] = [*figure.subplots(1, len(shown), squeeze=False).flat]
     marks: dict[str, tuple[str, str]] = {}
     for signature, panel in zip(shown, panels, strict=True):

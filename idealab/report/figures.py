@@ -49,8 +49,13 @@ _OPEN = "D"
 """Markers that are drawn open, so that two that overlap are both seen."""
 
 
-def figures(result: Verification) -> list[Drawing]:
+def figures(result: Verification, width: float = TWO_COLUMNS) -> list[Drawing]:
     """Draw all that the record has something to show for: at most six.
+
+    Parameters
+    ----------
+    width
+        Of the text, in inches, which the wide ones fill; the others are `ONE_COLUMN` wide.
 
     Raises
     ------
@@ -58,20 +63,23 @@ def figures(result: Verification) -> list[Drawing]:
         If matplotlib is not installed.
     """
     with canvas.style():
-        drawn = [draw(result) for draw in (agreement, distances, approach, scope, controls, mutants)]
+        drawn = [
+            *(agreement(result, width), distances(result), approach(result, width)),
+            *(scope(result), controls(result), mutants(result)),
+        ]
         kept = [drawing for drawing in drawn if drawing is not None]
         for drawing in kept:
             canvas.settle(drawing.figure)
     return kept
 
 
-def agreement(result: Verification) -> Drawing | None:
+def agreement(result: Verification, width: float = TWO_COLUMNS) -> Drawing | None:
     """Measured against predicted, a panel for each signature: the line is the theory."""
     names = list(dict.fromkeys(s.name for s in result.signatures if any(map(_comparable, s.cells))))
     if not names:
         return None
     rows, across = -(-len(names) // _ACROSS), min(_ACROSS, len(names))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 1.18 * rows + 0.3)
+    figure = canvas.blank(width * across / _ACROSS, 1.18 * rows + 0.3)
     grid = figure.subplots(2 * rows, across, squeeze=False, sharex=False, height_ratios=[1.7, 1] * rows)
     pairs = [(grid[2 * (i // across)][i % across], grid[2 * (i // across) + 1][i % across]) for i in range(len(names))]
     experiments = list(dict.fromkeys(s.experiment for s in result.signatures))

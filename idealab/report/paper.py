@@ -110,11 +110,15 @@ def same_theory(idea: Idea, declared: Mapping[str, Any]) -> bool:
         ) from error
 
 
-def kit(source: Source, progress: Callable[[str], None] = lambda _: None) -> dict[str, bytes]:
+def kit(
+    source: Source, progress: Callable[[str], None] = lambda _: None, width: float = canvas.TWO_COLUMNS
+) -> dict[str, bytes]:
     """Write all files of the kit, by name; the same record gives the same bytes.
 
     Parameters
     ----------
+    width
+        Of the text for which the wide figures are drawn, in inches.
     progress
         Is told the stages, in words.
 
@@ -127,7 +131,7 @@ def kit(source: Source, progress: Callable[[str], None] = lambda _: None) -> dic
     progress("writing")
     texts = _texts(source)
     progress("drawing")
-    drawn = figures.figures(source.result)
+    drawn = figures.figures(source.result, width)
     files = {f"figure-{drawing.name}.pdf": canvas.pdf(drawing) for drawing in drawn}
     texts["main.tex"] = _main(source, drawn)
     return files | {name: text.encode() for name, text in texts.items()}
