@@ -38,7 +38,7 @@ def command(
     """Make a paper kit from RECORD: the beginning of its hash, or the name of an idea for its latest verification.
 
     DIR then holds main.tex, which compiles into a supplement of about four pages, and what it is made of: figures of
-    one and two columns as PDF, tables for booktabs, numbers.tex with a macro for every number, the derivation, and
+    one and two columns as PDF, tables for booktabs, numbers.tex with every number by its name, the derivation, and
     references.bib. The same record gives the same files, byte for byte. Files in DIR that are not of the kit are left
     alone, and none is overwritten that was changed.
 
