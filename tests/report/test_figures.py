@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from idealab.report import canvas, figures
-from idealab.report.approach import approach, place_of
+from idealab.report import approach as approaches, canvas, figures
+from idealab.report.approach import place_of
 from idealab.report.recorded import verification
 
 
@@ -25,8 +25,19 @@ def test_all_six_are_drawn_from_a_record_that_has_everything(whole):
 
 
 def test_wide_figures_are_drawn_for_the_text_that_is_named(whole):
-    assert figures.agreement(whole, 5.5).figure.get_figwidth() == 5.5
+    assert drawn_of(figures.agreement, whole, 5.5).figure.get_figwidth() == 5.5
     assert approach(whole, 5.5).figure.get_figwidth() <= 5.5
+
+
+def drawn_of(draw, *given) -> canvas.Drawing:
+    with canvas.style():
+        drawing = draw(*given)
+    assert isinstance(drawing, canvas.Drawing)
+    return drawing
+
+
+def approach(*given) -> canvas.Drawing:
+    return drawn_of(approaches.approach, *given)
 
 
 def _cell(of, condition, log10_t, left, tolerance, **changes):
@@ -77,8 +88,7 @@ def test_a_condition_is_named_in_full(whole):
     long = ", ".join(f"knob_{k}={k}.{k}25" for k in range(8))
     first, *rest = whole.signatures
     cells = tuple(replace(cell, condition=long) for cell in first.cells)
-    with canvas.style():
-        drawing = figures.scope(replace(whole, signatures=(replace(first, cells=cells), *rest)))
+    drawing = drawn_of(figures.scope, replace(whole, signatures=(replace(first, cells=cells), *rest)))
     named = [" ".join(text.get_text().split()) for text in drawing.figure.axes[0].get_yticklabels()]
     assert f"{first.experiment}: {long}" in named
     canvas.pdf(drawing)
@@ -88,7 +98,7 @@ def test_a_condition_is_named_in_full(whole):
 def test_below_what_is_measured_stands_how_far_off_it_is_in_tolerances(whole):
     first, *_ = whole.signatures
     cells = [replace(c, deviation=d) for c, d in zip(first.cells, (0.5, -9.0), strict=False)]
-    drawing = figures.agreement(replace(whole, signatures=(replace(first, cells=tuple(cells)),)))
+    drawing = drawn_of(figures.agreement, replace(whole, signatures=(replace(first, cells=tuple(cells)),)))
     panel, strip = drawing.figure.axes
     assert strip.get_ylabel() == "off"
     drawn = [y for line in strip.lines if line.get_marker() == "o" for y in line.get_ydata()]
@@ -100,7 +110,7 @@ def test_a_far_value_does_not_press_the_others_into_a_blob(whole):
     first, *_ = whole.signatures
     values = (-792.0, 0.1, 0.2, 0.3, 0.8, 1.1)
     cells = tuple(replace(first.cells[0], predicted=v, measured=v, seed_deviations=()) for v in values)
-    panel, strip = figures.agreement(replace(whole, signatures=(replace(first, cells=cells),))).figure.axes
+    panel, strip = drawn_of(figures.agreement, replace(whole, signatures=(replace(first, cells=cells),))).figure.axes
     for axes in (panel, strip):
         low, high = (axes.transData.transform((v, 0))[0] for v in (0.1, 1.1))
         assert high - low > 0.1 * axes.bbox.width
