@@ -148,13 +148,12 @@ def test_whatever_a_verification_imports_is_the_judge_or_decides_nothing():
 
 
 def test_an_edited_judge_is_refused_in_words(toy, clone, monkeypatch):
-    toy.verify(seeds=8)
+    toy.traced.append(lambda condition: pytest.fail("simulated"))
     sha = declare(toy.idea(), experiments=(toy.experiment(),), ledger=toy.ledger)
     evidence = clone / "judge" / "evidence.py"
     evidence.write_text(evidence.read_text(encoding="utf-8") + "\nBAND = 9\n", encoding="utf-8")
     edited = judge_digest(clone)
     monkeypatch.setattr(declaration, "judge_digest", lambda: edited)
-    toy.traced.append(lambda condition: pytest.fail("simulated"))
     with pytest.raises(DeclarationChangedError, match="the judge has changed") as refusal:
         toy.verify(declared=sha)
     assert len(refusal.value.differences) == 1
