@@ -218,6 +218,7 @@ class Verification:
 
     ``hints`` name, for a refuted signature, wrong formulas that the same data support: where to look, and no result.
     ``cut_short`` says that a budget ended the run. ``earlier`` says how often the same declaration was run before.
+    ``narrowed`` says, of a run that was asked for less than the idea's own experiments have, what it left out.
     """
 
     idea: str
@@ -237,6 +238,12 @@ class Verification:
     cut_short: bool = False
     record: str | None = None
     earlier: tuple[Earlier, ...] = ()
+    narrowed: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The remarks, and what was left out."""
+        return (*self.remarks, *([f"of less than all: {'; '.join(self.narrowed)}"] if self.narrowed else []))
 
     def with_record(self, record: str) -> Verification:
         """The same verification, naming the ledger object that holds it."""

@@ -120,6 +120,7 @@ def verify(
     environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
+    outcome = replace(outcome, narrowed=(*inquiry.narrowed, *(() if mutants else ("no wrong formulas",))))
     if inquiry.store is not None:
         outcome = replace(outcome, earlier=runs_before(inquiry.store, inquiry.declaration, master_seed))
     if inquiry.store is None or (hosts is not None and hosts.process != 0):

@@ -49,7 +49,7 @@ def _printed(document: dict[str, Any]) -> None:
 @click.option("-n", "most", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
 def log(place: str | None, as_json: bool, idea: str | None, kind: str, most: int) -> None:
     """What there is, the newest first."""
-    from idealab.report import ledger as drawn
+    from idealab.report import ledger as drawn, number
 
     store = _opened(place)
     names = store.find(schema=f"idealab/{kind}/1", idea=idea)
@@ -67,8 +67,8 @@ def log(place: str | None, as_json: bool, idea: str | None, kind: str, most: int
     elif shown:
         draw(drawn.others(shown, width()))
     left = f", of which the newest {most} are shown" if len(names) > most else ""
-    plural = "batches" if kind == "batch" else f"{kind}s"
-    say(f"{len(names)} {plural} of {store.count()} records in {store.path}{left}")
+    plural = kind if len(names) == 1 else "batches" if kind == "batch" else f"{kind}s"
+    say(f"{len(names)} {plural} of {number.count(store.count(), 'record')} in {store.path}{left}")
     for line in store.warnings:
         say(f"warning: {line}")
 

@@ -99,7 +99,7 @@ def _verdict(suite: ET.Element, result: Verification) -> None:
 
 def concluded(result: Verification) -> str:
     """Say on one line what was concluded, and what held the verdict back."""
-    words = (result.verdict, result.scope, *result.gates, *result.remarks)
+    words = (result.verdict, result.scope, *result.gates, *result.notes)
     return "; ".join(word for word in words if word)
 
 

@@ -68,11 +68,11 @@ def verification(result: Verification, width: int, declared: str = "") -> Iterat
     if result.mutants is not None and result.mutants.mutants:
         yield Text()
         yield from mutants.section(result.mutants, width)
-    if result.gates or result.remarks or result.hints:
+    if result.gates or result.notes or result.hints:
         yield Text()
         for gate in dict.fromkeys(result.gates):
             yield from paragraph(gate, width, first="held back: ")
-        for remark in dict.fromkeys(result.remarks):
+        for remark in dict.fromkeys(result.notes):
             yield from paragraph(remark, width, first="note: ")
         for hint in result.hints:
             yield from paragraph(hint, width, first="hint, no result: ", indent="    ")

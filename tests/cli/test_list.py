@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from idealab.cli import main
+from idealab.cli.latest import latest
 from idealab.ledger import Ledger
 
 
@@ -50,6 +51,34 @@ def test_the_last_verdict_and_its_cost(
     )  # partly from the ledger: not what it usually costs
     monkeypatch.setenv("IDEALAB_LEDGER", str(tmp_path))
     assert "supported" in lines(capsys)[1]
+
+
+def put(ledger: Ledger, day: int, verdict: str, **result: object) -> str:
+    return ledger.put(
+        {
+            "schema": "idealab/verification/1",
+            "parents": [],
+            "idea": "toy",
+            "created": f"2026-01-{day}T12:00:00+00:00",
+            "result": {"verdict": verdict, "cost": {"seconds": 1.0}, **result},
+        }
+    )
+
+
+def test_a_narrower_run_does_not_pass_for_the_verdict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def listed() -> str:
+        return " ".join(lines(capsys, "--ledger", str(tmp_path))[1:3])
+
+    ledger = Ledger(tmp_path)
+    put(ledger, 20, "supported", narrowed=["only loss_clock", "quick"])
+    assert "supported on 2026-01-20, 1 s, of less than all: only loss_clock; quick" in " ".join(listed().split())
+    full = put(ledger, 21, "refuted", narrowed=[])
+    put(ledger, 22, "partial", cut_short=True)
+    put(ledger, 23, "supported", narrowed=["only loss_clock"])
+    assert "refuted on 2026-01-21, 1 s · since then, on 2026-01-23: supported (only loss_clock)" in " ".join(
+        listed().split()
+    )
+    assert latest(Ledger(tmp_path))["toy"].record == full
 
 
 def test_a_damaged_ledger_is_said_and_the_ideas_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

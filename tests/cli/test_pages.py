@@ -12,6 +12,7 @@ import pytest
 from idealab import registry
 from idealab.cli import pages
 from idealab.cli.progress import Watcher
+from idealab.cli.report import resolved
 from idealab.errors import DeclarationError, UsageError
 from idealab.ledger import Ledger
 from idealab.verification import Verification
@@ -88,6 +89,22 @@ def test_the_index_has_every_idea_and_its_latest_verdict(found, tmp_path: Path, 
     assert f"toy-{latest[:8]}.html" in links
     assert all((index.parent / link).is_file() for link in links)
     assert len(links) == count == 2
+
+
+def test_a_narrower_run_does_not_pass_for_the_verdict(found, tmp_path: Path, watcher: Watcher) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    narrow = replace(found("toy"), narrowed=("only clock", "quick"))
+    put(ledger, narrow, "2026-01-29T12:00:00+00:00")
+    index, _ = pages.write_index(ledger, tmp_path / "site", watcher)
+    assert "of less than all: only clock; quick" in index.read_text(encoding="utf-8")
+    full = put(ledger, found("toy", "refuted"), "2026-01-30T12:00:00+00:00")
+    put(ledger, narrow)
+    index, _ = pages.write_index(ledger, tmp_path / "site", watcher)
+    text = index.read_text(encoding="utf-8")
+    assert "since then, on 2026-01-31: supported (only clock; quick)" in text
+    assert f"toy-{full[:8]}.html" in text
+    assert "of less than all" not in text
+    assert resolved(ledger, "toy") == full
 
 
 def test_an_index_of_nothing(tmp_path: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
