@@ -18,7 +18,6 @@ from idealab.ledger.store import Ledger
 
 _ROUNDING = 1e-9  # relative; formulas of well-posed theories lose six digits of sixteen at most
 _DEVICES = 1e-6  # relative; what the same seeds differ by on other devices, with room
-_SAME = 0.01  # of the tolerance, below which numbers from the same observations are the same
 
 
 class Number(NamedTuple):
@@ -166,9 +165,10 @@ def numbers_of(result: Mapping[str, Any]) -> dict[str, Number]:
                 name: float(cell[name])
                 for name in ("predicted", "measured", "standard_error", "tolerance", "deviation")
             }
-            found[", ".join(filter(None, parts))] = Number(
-                **numbers, verdict=str(cell["verdict"]), seeds=int(cell["seeds"])
-            )
+            where = ", ".join(filter(None, parts))
+            if where in found:
+                raise ValueError(f"{where!r} is there twice")
+            found[where] = Number(**numbers, verdict=str(cell["verdict"]), seeds=int(cell["seeds"]))
     return found
 
 
@@ -196,17 +196,6 @@ def close(one: Number, other: Number) -> str:
     apart, chance = distance(one, other), math.hypot(one.standard_error, other.standard_error)
     by_chance = 3 * chance / one.tolerance if one.tolerance and not math.isnan(chance) else 0.0
     return f"{apart:.3g} tolerances apart" if apart > max(1.0, by_chance) else ""
-
-
-def same(one: Number, other: Number) -> str:
-    """In words, why two cells are not the same, as they must be that come from the same observations; else empty.
-
-    Numbers may differ by a hundredth of the tolerance, or by rounding.
-    """
-    pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("predicted", "measured", "tolerance")}
-    wrong = [name for name, (a, b) in pairs.items() if not _near(a, b, _SAME * one.tolerance)]
-    wrong += [name for name in ("verdict", "seeds") if getattr(one, name) != getattr(other, name)]
-    return "; ".join(f"{name} {getattr(one, name)!r} and {getattr(other, name)!r}" for name in wrong)
 
 
 def _near(one: float, other: float, room: float) -> bool:

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as arrays
 
 import idealab
 from idealab.errors import LedgerError
-from idealab.ledger import BATCH, DECLARATION, VERIFICATION, canonical, decode, digest
+from idealab.ledger import BATCH, DECLARATION, canonical, decode, digest
+from tests.ledger import conftest
 
 
 def declaration(content):
@@ -40,8 +41,7 @@ def batch(**changes):
 
 
 def verification(**changes):
-    record = {"schema": VERIFICATION, "parents": ["a" * 64], "idea": "max_margin", "result": {"verdict": "supported"}}
-    return record | {"created": "2026-01-31T12:00:00+00:00"} | changes
+    return conftest.verification(["a" * 64]) | changes
 
 
 def bits(value):
