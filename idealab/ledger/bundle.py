@@ -152,9 +152,10 @@ def import_bundle(ledger: Ledger, file: Path, step: Step = lambda: None) -> Impo
         ledger.ensure_writable()
         known = 0
         # What others rest on comes first: an import that is killed leaves nothing without its parents.
-        for sha in sorted(entries, key=lambda sha: (_RANK.get(entries[sha].schema, 2), sha)):
-            known += not ledger.take(sha, _read(file, bundle, members[sha], sha), entries[sha])
-            step()
+        with ledger.together():
+            for sha in sorted(entries, key=lambda sha: (_RANK.get(entries[sha].schema, 2), sha)):
+                known += not ledger.take(sha, _read(file, bundle, members[sha], sha), entries[sha])
+                step()
     now = time.time()
     ahead = tuple(words for sha, entry in entries.items() if (words := in_the_future(sha, entry, now)))
     return Imported(len(entries) - known, known, ahead)
@@ -215,6 +216,8 @@ def _members(file: Path, bundle: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _manifest(file: Path, data: bytes) -> dict[str, Any]:
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > 2 * MOST_RECORDS:
+        raise _refusal(file, f"its {MANIFEST} lists more than {MOST_RECORDS} records; export in parts")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -143,12 +143,35 @@ def _verifications(declared: tuple[Difference, ...], one: Mapping[str, Any], oth
         "verification",
         declared,
         tuple(differences(one["environment"], other["environment"])),
-        _differ(one, other, ("verdict", "scope", "evidence_log10", "gates", "cut_short")),
+        tuple(differences(_concluded(one), _concluded(other))),
         len(both),
         tuple((w, before[w].words, after[w].words) for w in both if close(before[w], after[w])),
         max((d for pair in standing if not math.isnan(d := distance(*pair))), default=math.nan),
         (*((w, "A") for w in before if w not in after), *((w, "B") for w in after if w not in before)),
     )
+
+
+_IDEA = ("verdict", "scope", "evidence_log10", "gates", "cut_short", "statement", "remarks", "hints")
+_SIGNATURE = ("statement", "level", "primary", "formula", "known", "criterion", "tolerance", "reason", "verdict")
+_SIGNATURE += ("scope", "refuted_as_stated", "recurs", "rivals_standing")
+_CONTROL = ("statement", "condition", "expected", "seen", "ok")
+
+
+def _concluded(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What was claimed and found, without the numbers that chance gives to every run."""
+    mutants = result.get("mutants") or {}
+    return {
+        **{name: result.get(name) for name in _IDEA},
+        "signatures": [
+            {"name": f"{one['name']} in {one['experiment']}", **{name: one.get(name) for name in _SIGNATURE}}
+            for one in result["signatures"]
+        ],
+        "controls": [
+            {"name": f"without {one['assumption']}", **{name: one.get(name) for name in _CONTROL}}
+            for one in result["controls"]
+        ],
+        "mutants": {name: mutants.get(name) for name in ("total", "killed", "unresolvable", "unseen")},
+    }
 
 
 def numbers_of(result: Mapping[str, Any]) -> dict[str, Number]:

@@ -11,7 +11,8 @@ import os
 import re
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Objects:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lasting = set[Path]()  # folders that this process knows to outlive a power cut
+        self._waiting: set[Path] | None = None  # folders whose new names are to be made durable together
 
     def file(self, sha: str) -> Path:
         """Return where the record of this name is, or would be."""
@@ -170,7 +172,24 @@ class Objects:
             with suppress(OSError):
                 os.unlink(temporary)
             raise
-        _sync(target.parent)
+        if self._waiting is None:
+            _sync(target.parent)
+        else:
+            self._waiting.add(target.parent)
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Many records at once: their bytes are on the disk as ever, their names when this ends, a folder at a time."""
+        self._waiting = set()
+        try:
+            yield
+        finally:
+            folders, self._waiting = sorted(self._waiting), None
+            try:
+                for folder in folders:
+                    _sync(folder)
+            except OSError as error:
+                raise self._refusal("written", error) from error
 
     def _make(self, folder: Path) -> None:
         """Make a folder of the ledger, and the names of it and of those above it durable."""

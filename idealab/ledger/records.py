@@ -28,6 +28,10 @@ double precision has no more."""
 
 _SAFE_INTEGER = 2**53 - 1
 _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "-0": -0.0}
+_OTHERWISE = re.compile(r"\d(?:e[-+]\d|\.0[,\]}])")
+"""What Python writes otherwise than RFC 8785: exponents, and the decimals of whole numbers."""
+_HARD = re.compile(rb"[eE]\+?\d{3}|(?:^|[\[:,\s])-?\d{16}")
+"""What may be no float64, or an integer beyond those that are safe."""
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -95,7 +99,10 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     import rfc8785  # here, because reading records does not need it
 
     try:
-        return rfc8785.dumps(_plain(document, "document"))
+        plain = _plain(document, "document")
+        quick = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        # Ten times quicker, and the same bytes but for how floats are written, and keys sorted that are not ASCII.
+        return quick.encode() if quick.isascii() and not _OTHERWISE.search(quick) else rfc8785.dumps(plain)
     except (ValueError, RecursionError) as error:  # a lone surrogate in a text or a key; a document inside itself
         raise LedgerError(f"a record cannot be written: {error}; give Unicode text and flat data") from error
 
@@ -112,7 +119,7 @@ def _plain(value: Any, where: str) -> Any:
             return value
         case float():
             if math.isfinite(value) and (value != 0.0 or math.copysign(1, value) > 0):
-                return float(value)
+                return int(value) if value.is_integer() and abs(value) <= _SAFE_INTEGER else float(value)
             return {"$float": "-0" if value == 0.0 else str(float(value))}
         case int():
             if abs(value) > _SAFE_INTEGER:
@@ -157,9 +164,8 @@ def decode(data: bytes) -> dict[str, Any]:
             f"a record may hold {MOST_VALUES} values, this one has more; split it, as with smaller blocks"
         )
     try:
-        document = json.loads(
-            data.decode(), object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_number
-        )
+        numbers: Any = {"parse_float": _number, "parse_int": _number} if _HARD.search(data) else {}  # they are slow
+        document = json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_number, **numbers)
     except (ValueError, RecursionError) as error:
         raise LedgerError(f"not a record: {error}; it was cut short, or not written by idealab") from error
     if not isinstance(document, dict):

@@ -14,6 +14,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,10 @@ class Ledger:
         self._entries[sha] = self._pending[sha] = entry
         self._certain.add(sha)
         return True
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within this, what is put or taken outlives a power cut from its end on: many records at once, quickly."""
+        return self._objects.together()
 
     def get(self, sha: str) -> dict[str, Any]:
         """Read a record, checking that its content is what its name says.

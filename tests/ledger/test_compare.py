@@ -79,6 +79,18 @@ def test_cells_agree_within_the_tolerance_or_by_chance(cell, apart):
     assert close(one, other) == close(other, one).replace("absent and present", "present and absent") == apart
 
 
+def test_what_was_claimed_and_found_is_compared_too(compared):
+    (signature,) = result()["signatures"]
+    other = {**signature, "formula": "x = 42", "tolerance": "1e-12 relative", "reason": "because"}
+    found = compared(result(), result(signatures=[other], statement="all is one", mutants={"total": 9, "killed": 9}))
+    assert [line.where for line in found.conclusion] == [
+        "statement",
+        *(f"signatures.height in bench.{name}" for name in ("formula", "tolerance", "reason")),
+        "mutants.total",
+        "mutants.killed",
+    ]
+
+
 def test_where_the_theory_is_absent_in_both_it_is_no_matter_by_how_much(compared):
     far = ({"verdict": "absent", "deviation": 1e6}, {"verdict": "absent", "deviation": 7.0})
     found = compared(*(result(cell) for cell in far))
