@@ -30,7 +30,7 @@ _SAFE_INTEGER = 2**53 - 1
 _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "-0": -0.0}
 _OTHERWISE = re.compile(r"\d(?:e[-+]\d|\.0[,\]}])")
 """What Python writes otherwise than RFC 8785: exponents, and the decimals of whole numbers."""
-_HARD = re.compile(rb"[eE]\+?\d{3}|(?:^|[\[:,\s])-?\d{16}")
+_HARD = re.compile(rb"(?:^|[\[:,\s])-?(?:[\d.]+[eE]\+?\d{3}|\d{16})")
 """What may be no float64, or an integer beyond those that are safe."""
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
