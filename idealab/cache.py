@@ -1,12 +1,39 @@
-"""Files in a cache directory: whole or not at all, with their own hash in front; the oldest make room for new ones."""
+"""Files in a cache directory: whole or not at all, with their own hash in front; the oldest make room for new ones.
+
+Whoever can write to the user's cache directory can run code here, as with any cache of programs.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+
+Made = TypeVar("Made")
+
+_MOST_BYTES = 2**26
+
+
+def remembered(folder: str, key: str, make: Callable[[], Made]) -> Made:
+    """What ``make`` gives, from the user's cache directory if it was made under the same ``key`` before.
+
+    What is damaged there, or of another version, is made anew. ``key`` must say everything that decides it.
+    """
+    path = platformdirs.user_cache_path("idealab") / folder / hashlib.sha256(key.encode()).hexdigest()
+    with suppress(Exception):
+        if content := read_kept(path):
+            return pickle.loads(content)
+    made = make()
+    with suppress(Exception):  # nothing depends on it
+        write_kept(path, pickle.dumps(made), _MOST_BYTES)
+    return made
 
 
 def read_kept(path: Path) -> bytes | None:

@@ -18,6 +18,9 @@ from idealab.judge.evidence import Floats
 from idealab.run import Task
 from idealab.symbolic.prediction import Prediction
 
+MACHINE_EPSILON = "machine_epsilon"
+"""A formula's argument that no experiment reports: 2^-52 in float64, 2^-23 in float32."""
+
 _UNREFINED = "all refinements gave the same number to the last bit: the setting does not reach the experiment"
 _NO_ROOM = "its tolerance is none above zero: what is taken from it is more than it is"
 _FROZEN = "all seeds gave the same number to the last bit: the seed does not reach the experiment"
@@ -106,7 +109,7 @@ class Comparator:
     def _observe(self, signature: Signature, task: Task) -> _Observed:
         batches, observed = self._observed.get((id(signature), id(task)), (0, None))
         if observed is None or batches != len(task.batches):
-            observed = _Observed(signature, task)
+            observed = _Observed(signature, task, self.epsilon)
             self._observed[id(signature), id(task)] = len(task.batches), observed
         return observed
 
@@ -114,8 +117,8 @@ class Comparator:
 class _Observed:
     """What one task shows of a signature, shapes (k, s, ...), and how to evaluate a formula there."""
 
-    def __init__(self, signature: Signature, task: Task) -> None:
-        self.signature, self.task = signature, task
+    def __init__(self, signature: Signature, task: Task, epsilon: float) -> None:
+        self.signature, self.task, self.epsilon = signature, task, epsilon
         argument, values = checkpoints_of(signature, task.experiment)
         measured = _column(task, "observables", _reported(signature.observable, task))
         _check_checkpoints(signature.observable, measured, task)
@@ -143,7 +146,10 @@ class _Observed:
         return ~np.isfinite(self.measured) | (unreported & ~np.isfinite(predicted))
 
     def _argument(self, name: str) -> Floats:
-        """One argument of a formula with a leading seed axis: what the seed reported, or the condition's setting."""
+        """One argument of a formula with a leading seed axis: what the seed reported, or the condition's setting.
+
+        ``machine_epsilon`` is that of the precision in which was simulated.
+        """
         if name not in self._known:
             self._known[name] = self._found(name)
         return self._known[name]
@@ -155,6 +161,8 @@ class _Observed:
             return _column(task, "parameters", name)
         if name in settings and not isinstance(settings[name], str):
             return np.full(task.seeds, float(settings[name]))
+        if name == MACHINE_EPSILON:
+            return np.full(task.seeds, self.epsilon)
         raise DeclarationError(
             f"a prediction needs {name!r}, but {task.experiment.name!r} under {task.label!r} reports only "
             f"{', '.join(sorted({*reported, *settings, *self._known}))}; report it as a parameter"

@@ -90,7 +90,7 @@ class Signature:
     derivation
         Where the prediction comes from: the conclusion, or the step named ``step``.
     criterion
-        When measured and predicted agree.
+        When measured and predicted agree. A tolerance may hold the symbol ``machine_epsilon``, that of the run.
     reason
         Why the tolerance is what it is: the finite-size bias that it allows for.
     by_log

@@ -10,16 +10,20 @@ from functools import lru_cache
 import numpy as np
 
 from idealab.assessment import Assessment, Question
+from idealab.cache import remembered
 from idealab.comparison import Place, checkpoints_of
 from idealab.idea import Signature
 from idealab.judge.cells import Rules, judge_cells
 from idealab.judge.evidence import Floats
 from idealab.judge.shapes import Threshold, Trend
 from idealab.run import Task
+from idealab.symbolic.canonical import identity
 from idealab.symbolic.equivalence import differs
 from idealab.symbolic.mutation import OPERATORS, Mutant, Mutants, Ranges, log_values, mutants_of
 from idealab.symbolic.prediction import Prediction
 from idealab.verification import MutantResult, MutationResult
+
+_OPERATORS = tuple(name for name in OPERATORS if name != "log to power")  # that one needs to see the data
 
 _WHOLE = ("x2", "x1/2", "sign")
 """Mutants of the whole formula: these must be killed even where the tolerance is too wide to resolve them."""
@@ -46,7 +50,12 @@ class Design:
 @lru_cache(maxsize=256)
 def _distinct(prediction: Prediction, by_sign: bool) -> tuple[Mutants, int]:
     """The mutants of a prediction that claim something else, and how many are the same claim written otherwise."""
-    made = mutants_of(prediction, tuple(name for name in OPERATORS if name != "log to power"))
+    key = repr((identity(prediction.expression, *prediction.by_log), by_sign, _OPERATORS))
+    return remembered("mutants", key, lambda: _made(prediction, by_sign))
+
+
+def _made(prediction: Prediction, by_sign: bool) -> tuple[Mutants, int]:
+    made = mutants_of(prediction, _OPERATORS)
     kept = tuple(mutant for mutant in made.mutants if differs(prediction, mutant.prediction, by_sign=by_sign))
     return Mutants(kept, made.refused), len(made.mutants) - len(kept)
 

@@ -31,7 +31,7 @@ from idealab.symbolic.prediction import Prediction
 from idealab.verification import Verification
 from idealab.verify import verify
 
-simulator_module = sys.modules["idealab.simulator"]
+simulator_module, mutants_module = sys.modules["idealab.simulator"], sys.modules["idealab.mutants"]
 
 jax.config.update("jax_enable_x64", True)
 
@@ -213,8 +213,9 @@ def import_file() -> Callable[[Path], ModuleType]:
 
 @pytest.fixture(autouse=True)
 def _no_compilation_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test leaves compiled programs in the cache of whoever runs it."""
+    """No test leaves compiled programs or mutants in the cache of whoever runs it."""
     monkeypatch.setattr(simulator_module, "program_cache", lambda: None)
+    monkeypatch.setattr(mutants_module, "remembered", lambda folder, key, make: make())
 
 
 @pytest.fixture

@@ -182,3 +182,11 @@ def test_checkpoints_are_called_by_their_time(toy, argument, value, label):
     empty = Task(made, toy.sweep)
     assert [cell.label for cell in compare(curve, empty)] == [label]
     assert [cell.label for cell in compare(height, empty)] == [""]
+
+
+def test_the_rounding_of_the_run_is_an_argument(toy, task):
+    epsilon = sp.Symbol("machine_epsilon", positive=True)
+    signature = replace(toy.idea().signatures["height"], criterion=Equals(atol=sp.S(8) * epsilon))
+    observed = task({"height": [5.0]}, {"b": [1.0]})
+    (place,) = Comparator(2.0**-23).places(signature, [observed])
+    np.testing.assert_array_equal(place.cell.tolerances, [2.0**-20])

@@ -69,7 +69,7 @@ MAY_IMPORT = {
     "verification": FOUNDATION | {"report"},
     "report": CONTRACT | {"rejudge", "plan", "sweep", "ledger", "verification", "finding"},
     "assessment": CONTRACT | {"run", "comparison"},
-    "mutants": CONTRACT | {"run", "comparison", "assessment", "verification"},
+    "mutants": CONTRACT | {"cache", "run", "comparison", "assessment", "verification"},
     "budget": CONTRACT | {"run", "assessment"},
     "plan": {"budget", "request", "run", "assessment", "ledger"} | CONTRACT,
     "retries": {"ledger", "verification", "errors"},

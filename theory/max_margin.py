@@ -33,7 +33,7 @@ from idealab.symbolic.prediction import Prediction
 Known = Mapping[str, sp.Equality]
 
 eta, gamma, t, p_max, theta, lambda_min, R = sp.symbols("eta gamma t p_max theta lambda_min R", positive=True)
-b, weight_decay, L, r, z, delta = sp.symbols("b weight_decay L r z delta", positive=True)
+b, weight_decay, L, r, z, delta, epsilon = sp.symbols("b weight_decay L r z delta machine_epsilon", positive=True)
 k, n, m, j = sp.symbols("k n m j", integer=True, nonnegative=True)
 p, q, c = (sp.IndexedBase(name, positive=True) for name in "pqc")
 G, pinv, pseudo_inverse, w_hat, w_S = (sp.IndexedBase(name) for name in ("G", "pinv", "pseudo_inverse", "w_hat", "w_S"))
@@ -279,11 +279,11 @@ interpolation = (
     )
 )
 
-bias = 10 * (1 + log(tau)) / tau + 1e-8 + 1e-13 * log(t) / gamma
+bias = 10 * (1 + log(tau)) / tau + 1e-8 + 450 * epsilon * log(t) / gamma
 BIAS = (
     "the logistic loss is late by (1 + ln tau)/tau, discrete steps are ahead by eta gamma^2/2 times as much (`late`, "
     "`ahead`): ten times that, for the start and more support vectors with rates above 1; 1e-8 for the integrator; "
-    "1e-13 ln t/gamma for rounding in x . w, whose terms are of size |x| ln t/gamma, and in the reference solution"
+    "450 roundings of ln t/gamma in x . w, whose terms are of size |x| ln t/gamma, and in the reference solution"
 )
 STRETCH = "the pseudo-inverse stretches errors of the margins by at most 1/(gamma sqrt(lambda_min)); those: " + BIAS
 QUOTIENT = "margin and norm each bring their error, over ln(tau): " + BIAS

@@ -56,7 +56,7 @@ def log_time_flow(
     sample_weights
         c, shape (n,); all one when not given.
     rtol, atol
-        Local error allowed a step, relative and absolute in w. In float32 use 1e-5 for both.
+        Local error allowed a step, relative and absolute in w; relative at least 1e-5 in float32.
     max_steps
         Solver steps after which it gives up.
     estimate_error

@@ -128,7 +128,8 @@ def solve(
     times
         Increasing saved times from ``start`` on, shape (t,). A time out of order gives NaN.
     rtol, atol
-        A step is accepted when the root mean square of error / (atol + rtol |y|) is at most one.
+        A step is accepted when the root mean square of error / (atol + rtol |y|) is at most one. An rtol below a
+        hundred times the rounding of the type counts as that much.
     max_steps
         Steps after which the solver gives up: a value, ``succeeded`` False, not an exception.
     first_step
@@ -143,8 +144,9 @@ def solve(
         state = jax.lax.while_loop(unfinished, lambda s: _step(problem, s, target, tol), state)
         return state, jnp.where(state.time == target, state.value, jnp.nan)
 
-    problem, tol = _Problem(field, jacobian, time_derivative, symmetric), (rtol, atol)
     dtype = value.dtype
+    least = 100 * jnp.finfo(dtype).eps  # below it the error estimate is rounding, and no step is accepted
+    problem, tol = _Problem(field, jacobian, time_derivative, symmetric), (jnp.maximum(rtol, least), atol)
     first = _State(jnp.asarray(start, dtype), value, jnp.asarray(first_step, dtype), jnp.zeros((), int))
     end, values = jax.lax.scan(advance, first, jnp.asarray(times, dtype))
     return Solution(values, end.steps, jnp.all(jnp.isfinite(values)))

@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import sympy as sp
@@ -32,6 +35,17 @@ def expression_hash(expression: Expr) -> str:
         If the expression holds a Dummy or Wild symbol, whose name does not identify it.
     """
     return _digest(expression, {}).hex()
+
+
+def identity(*expressions: Expr) -> str:
+    """All that decides what this package makes of expressions: they with their assumptions, its source, and Sympy's."""
+    return repr((*map(sp.srepr, expressions), _source(), sp.__version__, sys.version))
+
+
+@cache
+def _source() -> str:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _digest(node: Expr, known: dict[Any, bytes]) -> bytes:

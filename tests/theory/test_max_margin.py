@@ -43,7 +43,9 @@ def parameters(log_t: float, padding: int = 0) -> dict[str, object]:
 
 
 def value(prediction: Prediction, known: dict[str, object]) -> np.ndarray:
-    return np.asarray(prediction.to_jax()(**{name: known[name] for name in prediction.arguments}))
+    return np.asarray(
+        prediction.to_jax()(**{name: (known | {"machine_epsilon": 2.0**-52})[name] for name in prediction.arguments})
+    )
 
 
 def deviation(signature: Signature, measured: object, known: dict[str, object]) -> float:
