@@ -226,3 +226,36 @@ def test_the_hash_of_the_source_follows_a_helper_file(tmp_path, monkeypatch, sou
     finally:
         for name in ("my_nets", "my_experiment"):
             sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    return SCALE",
+        "    return helped()",
+        "    return Helper()()",
+        "    return my_settings.SCALE",
+        "    return my_settings.TABLE['rates']",
+    ],
+    ids=["read", "read by a helper", "read by a class", "read from another module", "in a container"],
+)
+def test_the_hash_of_the_source_follows_what_was_read_when_it_was_imported(tmp_path, monkeypatch, body):
+    """The text is the same: only the values tell, as of a file of data or a variable of the environment."""
+    (tmp_path / "my_settings.py").write_text(
+        "import os\nimport numpy as np\nSCALE = float(os.environ['MY_SCALE'])\nTABLE = {'rates': np.full(3, SCALE)}\n"
+    )
+    (tmp_path / "my_experiment.py").write_text(
+        "import my_settings\nfrom my_settings import SCALE\n\ndef helped():\n    return SCALE\n\n"
+        "class Helper:\n    def __call__(self):\n        return SCALE\n\n"
+        f"def observe(key, condition):\n{body}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = []
+    for scale in ("1", "2", "1"):
+        monkeypatch.setenv("MY_SCALE", scale)
+        try:
+            digests.append(source_digest(importlib.import_module("my_experiment").observe))
+        finally:
+            for name in ("my_settings", "my_experiment"):
+                sys.modules.pop(name, None)
+    assert digests[0] == digests[2] != digests[1]
