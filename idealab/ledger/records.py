@@ -28,10 +28,8 @@ double precision has no more."""
 
 _SAFE_INTEGER = 2**53 - 1
 _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "-0": -0.0}
-_OTHERWISE = re.compile(r"\d(?:e[-+]\d|\.0[,\]}])")
+_OTHERWISE = ("e-", "e+", ".0,", ".0]", ".0}")
 """What Python writes otherwise than RFC 8785: exponents, and the decimals of whole numbers."""
-_HARD = re.compile(rb"(?:^|[\[:,\s])-?(?:[\d.]+[eE]\+?\d{3}|\d{16})")
-"""What may be no float64, or an integer beyond those that are safe."""
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -101,8 +99,9 @@ def canonical(document: Mapping[str, Any]) -> bytes:
     try:
         plain = _plain(document, "document")
         quick = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        # Ten times quicker, and the same bytes but for how floats are written, and keys sorted that are not ASCII.
-        return quick.encode() if quick.isascii() and not _OTHERWISE.search(quick) else rfc8785.dumps(plain)
+        # Quicker, and the same bytes but for how floats are written, and keys sorted that are not ASCII.
+        same = quick.isascii() and not any(map(quick.__contains__, _OTHERWISE))
+        return quick.encode() if same else rfc8785.dumps(plain)
     except (ValueError, RecursionError) as error:  # a lone surrogate in a text or a key; a document inside itself
         raise LedgerError(f"a record cannot be written: {error}; give Unicode text and flat data") from error
 
@@ -164,8 +163,9 @@ def decode(data: bytes) -> dict[str, Any]:
             f"a record may hold {MOST_VALUES} values, this one has more; split it, as with smaller blocks"
         )
     try:
-        numbers: Any = {"parse_float": _number, "parse_int": _number} if _HARD.search(data) else {}  # they are slow
-        document = json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_number, **numbers)
+        document = json.loads(
+            data.decode(), object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_number
+        )
     except (ValueError, RecursionError) as error:
         raise LedgerError(f"not a record: {error}; it was cut short, or not written by idealab") from error
     if not isinstance(document, dict):
