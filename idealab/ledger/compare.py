@@ -152,18 +152,32 @@ def _verifications(declared: tuple[Difference, ...], one: Mapping[str, Any], oth
 
 
 _IDEA = ("verdict", "scope", "evidence_log10", "gates", "cut_short", "statement", "remarks", "hints")
-_SIGNATURE = ("statement", "level", "primary", "formula", "known", "criterion", "tolerance", "reason", "verdict")
-_SIGNATURE += ("scope", "refuted_as_stated", "recurs", "rivals_standing")
+_SIGNATURE = (
+    "statement",
+    "level",
+    "primary",
+    "formula",
+    "known",
+    "criterion",
+    "tolerance",
+    "reason",
+    "verdict",
+    "scope",
+)
+_FURTHER = ("refuted_as_stated", "recurs", "rivals_standing")
 _CONTROL = ("statement", "condition", "expected", "seen", "ok")
 
 
 def _concluded(result: Mapping[str, Any]) -> dict[str, Any]:
     """What was claimed and found, without the numbers that chance gives to every run."""
-    mutants = result.get("mutants") or {}
+    mutants: Mapping[str, Any] = result.get("mutants") or {}
     return {
         **{name: result.get(name) for name in _IDEA},
         "signatures": [
-            {"name": f"{one['name']} in {one['experiment']}", **{name: one.get(name) for name in _SIGNATURE}}
+            {
+                "name": f"{one['name']} in {one['experiment']}",
+                **{name: one.get(name) for name in (*_SIGNATURE, *_FURTHER)},
+            }
             for one in result["signatures"]
         ],
         "controls": [
