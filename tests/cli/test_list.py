@@ -8,6 +8,7 @@ import pytest
 from idealab.cli import main
 from idealab.cli.latest import latest
 from idealab.ledger import Ledger
+from tests.ledger.conftest import result, verification
 
 
 def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
@@ -33,17 +34,10 @@ def test_the_last_verdict_and_its_cost(
 ) -> None:
     ledger = Ledger(tmp_path)
     for day, verdict, reused in ((29, "partial", 6), (30, "refuted", 0), (31, "supported", 0)):
-        cost = {"seconds": 38.2, "reused_seeds": reused}
-        result = {"verdict": verdict, "cost": cost, "evidence_log10": math.inf}
-        ledger.put(
-            {
-                "schema": "idealab/verification/1",
-                "parents": [],
-                "idea": "toy" if not reused else "other",
-                "created": f"2026-01-{day}T12:00:00+00:00",
-                "result": result,
-            }
-        )
+        cost = {"seconds": 38.2, "reused_seeds": reused, "seeds": 8, "gradient_evaluations": 0.0}
+        idea, declared = "other" if reused else "toy", "ab" * 32
+        said = result(declared, idea, verdict=verdict, cost=cost, evidence_log10=math.inf)
+        ledger.put(verification([declared], idea=idea, created=f"2026-01-{day}T12:00:00+00:00", result=said))
     listed = [line.strip() for line in lines(capsys, "--ledger", str(tmp_path))]
     assert listed[1] == "idealized, real data · supported on 2026-01-31, 38 s"
     assert (
