@@ -30,7 +30,15 @@ from idealab.verification import Verification
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
 """Distance from one to the next number, by precision."""
 
-UNVERIFIED = ("created", "cost.seconds", "cost.reused_seeds", "environment.devices", "environment.cores", "earlier")
+UNVERIFIED = (
+    "created",
+    "cost.seconds",
+    "cost.reused_seeds",
+    "environment.devices",
+    "environment.cores",
+    "earlier",
+    "narrowed",
+)
 """What a verification says of itself that follows from nothing that is recorded besides."""
 
 _FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a record of another form comes to
@@ -206,7 +214,8 @@ def judged_again(
         outcomes[key] = _outcome(case, environment, batches, past, cut_short, with_mutants)
     outcome, unfinished = outcomes[key]
     found = outcome.to_dict()
-    found["earlier"], found["cost"]["seconds"] = said.get("earlier", found["earlier"]), cost["seconds"]
+    found |= {name: said.get(name, found[name]) for name in ("earlier", "narrowed")}
+    found["cost"]["seconds"] = cost["seconds"]
     found["cost"]["reused_seeds"] = min(cost.get("reused_seeds", 0), found["cost"]["seeds"])
     if cut_short:  # which seeds a budget did not reach, nobody can tell afterwards
         known = len(found["remarks"]) - 1

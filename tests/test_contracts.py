@@ -19,6 +19,7 @@ import pytest
 
 import idealab
 from idealab import registry
+from idealab.comparison import MACHINE_EPSILON
 from idealab.devices import machine_of
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.idea import Idea, Signature
@@ -100,7 +101,7 @@ def reported(task: Task, signature: Signature) -> set[str]:
         if signature.observable in (task.experiment.checkpoints)
         else set()
     )
-    return set(traced(task).parameters) - {"gradient_evaluations"} | numbers | checkpoint
+    return set(traced(task).parameters) - {"gradient_evaluations"} | numbers | checkpoint | {MACHINE_EPSILON}
 
 
 def asked(name: str) -> list[tuple[Task, Signature]]:
