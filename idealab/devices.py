@@ -158,8 +158,8 @@ _CONTROLLERS = {
 def _left_to_the_job(root: Path = Path("/")) -> list[int]:
     """Bytes that each control group of this process leaves, as Slurm and Kubernetes set them; beyond, it is killed.
 
-    What a group has of files that nobody reads just now (``inactive_file``) counts as left: the kernel drops it first. A
-    container may see its group at the top, and not at the path that the kernel tells; so all that are there count.
+    What a group has of files that nobody reads just now (``inactive_file``) counts as left: the kernel drops it first.
+    A container may see its group at the top, and not at the path that the kernel tells; so all that are there count.
     """
     found: list[int] = []
     try:
