@@ -282,7 +282,7 @@ def observe_descent(key: Array, condition: Condition) -> Observation:
     loss = losses[condition["loss"]]
     checkpoints = _descent_checkpoints(condition["decades"])
     log_times, last = _union(checkpoints), 10 ** condition["decades"]
-    cast = lambda value: jnp.asarray(value).astype(condition["precision"])
+    cast = lambda value: jnp.asarray(value).astype(jax.dtypes.canonicalize_dtype(condition["precision"]))
     gradient = margin_gradient(loss, cast(x), cast(jnp.exp(log_c)), cast(condition["weight_decay"]))
     w = descend(gradient, cast(w0), cast(condition["eta"]), tuple(round(math.exp(s)) for s in log_times))
     # A squared loss has no logarithm to look at; its path is seen through the logistic loss like the others.

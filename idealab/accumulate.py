@@ -129,7 +129,7 @@ class _Together(Assessment):
 def _runs(ledger: Ledger, declaration: str, left_out: list[str]) -> Iterator[Run]:
     """Every run that the ledger holds, finished or not, in the order of master seeds."""
     found: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
-    for sha in ledger.find(schema=BATCH, parent=declaration):
+    for sha in ledger.find(schema=BATCH, parent=declaration, certain=True):
         try:
             batch = ledger.get(sha)
         except LedgerError as error:

@@ -90,7 +90,10 @@ def read(file: Path) -> tuple[Claim, ...]:
         raise UsageError(f"{file.name} is not TOML: {' '.join(str(error).split())}") from error
     schema = content.pop("schema", None)
     if schema != SCHEMA:
-        raise UsageError(f"{file.name} begins with schema={schema!r}; expected schema = {SCHEMA!r} before the claims")
+        raise UsageError(
+            f"{file.name} begins with schema={schema!r}; expected schema = {SCHEMA!r} before the claims (if it is for "
+            "another program, a schema of its own says so, or pytest --ignore, or -p no:idealab)"
+        )
     if not content:
         raise UsageError(f"{file.name} claims nothing; add a table such as [max_margin]")
     return tuple(_claim(f"{file.name}: [{_name(name)}]", name, value) for name, value in content.items())

@@ -51,7 +51,7 @@ class Comparator:
 
     def __init__(self, epsilon: float) -> None:
         self.epsilon = epsilon
-        self._observed: dict[tuple[int, int], tuple[int, _Observed]] = {}
+        self._observed: dict[tuple[int, int], _Observed] = {}
 
     def places(self, signature: Signature, tasks: Sequence[Task], shown: Prediction | None = None) -> list[Place]:
         """The cells of one signature over the conditions of a sweep, condition by condition; without seeds too.
@@ -107,18 +107,21 @@ class Comparator:
         return Curve(along, labels, axis, measured, shown_values, own, formulas, lost.astype(bool), self.epsilon)
 
     def _observe(self, signature: Signature, task: Task) -> _Observed:
-        batches, observed = self._observed.get((id(signature), id(task)), (0, None))
-        if observed is None or batches != len(task.batches):
-            observed = _Observed(signature, task, self.epsilon)
-            self._observed[id(signature), id(task)] = len(task.batches), observed
-        return observed
+        before = self._observed.get((id(signature), id(task)))
+        if before is None or before.batches != len(task.batches):
+            self._observed[id(signature), id(task)] = _Observed(signature, task, self.epsilon, before)
+        return self._observed[id(signature), id(task)]
 
 
 class _Observed:
-    """What one task shows of a signature, shapes (k, s, ...), and how to evaluate a formula there."""
+    """What one task shows of a signature, shapes (k, s, ...), and how to evaluate a formula there.
 
-    def __init__(self, signature: Signature, task: Task, epsilon: float) -> None:
-        self.signature, self.task, self.epsilon = signature, task, epsilon
+    What formulas gave on the seeds that were there before is kept: seeds are added, and do not change.
+    """
+
+    def __init__(self, signature: Signature, task: Task, epsilon: float, before: _Observed | None = None) -> None:
+        self.signature, self.task, self.epsilon, self.batches = signature, task, epsilon, len(task.batches)
+        self._values: dict[Prediction, Floats] = {} if before is None else before._values
         argument, values = checkpoints_of(signature, task.experiment)
         measured = _column(task, "observables", _reported(signature.observable, task))
         _check_checkpoints(signature.observable, measured, task)
@@ -128,8 +131,16 @@ class _Observed:
         self.formulas = [self.evaluate(part) for part in signature.tolerance]
 
     def evaluate(self, formula: Prediction) -> Floats:
-        """Values of a formula, in the shape of what was measured."""
-        return self._shaped(formula.to_numpy()(**self.arguments(formula)), len(formula.axes))
+        """Values of a formula, in the shape of what was measured; each seed is looked at once."""
+        known = self._values.get(formula)
+        done = 0 if known is None else known.shape[1]
+        if known is None or done < self.task.seeds:
+            argument, _ = checkpoints_of(self.signature, self.task.experiment)
+            rest = {name: v if name == argument else v[done:] for name, v in self.arguments(formula).items()}
+            values = self._shaped(formula.to_numpy()(**rest), len(formula.axes), self.measured[:, done:])
+            known = values if known is None else np.concatenate([known, values], axis=1)
+            self._values[formula] = known
+        return known
 
     def arguments(self, formula: Prediction) -> dict[str, Floats]:
         """Values of its arguments."""
@@ -168,8 +179,8 @@ class _Observed:
             f"{', '.join(sorted({*reported, *settings, *self._known}))}; report it as a parameter"
         )
 
-    def _shaped(self, values: Floats, components: int) -> Floats:
-        measured, signature = self.measured, self.signature
+    def _shaped(self, values: Floats, components: int, measured: Floats) -> Floats:
+        signature = self.signature
         front = values.ndim - components
         values = values.reshape((1,) * (2 - front) + values.shape) if front < 2 else values
         if components == 0:

@@ -7,7 +7,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,6 +23,10 @@ from idealab.source import source_digest
 from idealab.symbolic.prediction import Prediction
 
 _VERSIONS = ("jax", "jaxlib", "numpy", "sympy")
+
+_PARTS = ("assessment", "comparison", "idea", "mutants", "outcome", "retries", "run", "verification", "verify")
+JUDGE = ("judge", "symbolic", *_PARTS)
+"""Folders and files of idealab that make a verdict of observations; what makes observations is `source_digest`'s."""
 
 
 def declaration_of(
@@ -40,8 +46,22 @@ def declaration_of(
         "assumptions": [_assumption(assumption) for assumption in idea.assumptions.values()],
         "experiments": [_experiment(experiment) for experiment in experiments],
         "rules": {name: asdict(rule) | {"looks": rule.looks} for name, rule in rules.items()},
-        "versions": {"idealab": __version__, **{name: version(name) for name in _VERSIONS}},
+        "versions": {"idealab": __version__, "judge": judge_digest(), **{name: version(name) for name in _VERSIONS}},
     }
+
+
+@cache
+def judge_digest(home: Path = Path(__file__).parent) -> str:
+    """SHA-256 of the source of all that makes a verdict of observations, in the idealab that lies in ``home``.
+
+    A version number does not stand for it: whoever works in a clone may edit the judge between two runs.
+    """
+    files = {path for name in JUDGE for path in (home / f"{name}.py", *(home / name).glob("*.py")) if path.is_file()}
+    texts = {path.relative_to(home).as_posix(): path.read_bytes().replace(b"\r\n", b"\n") for path in files}
+    digest = hashlib.sha256()
+    for name in sorted(texts):
+        digest.update(f"{name} {hashlib.sha256(texts[name]).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _formula(prediction: Prediction) -> dict[str, Any]:

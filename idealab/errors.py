@@ -61,14 +61,18 @@ class DeclarationChangedError(UsageError):
     Parameters
     ----------
     message
-        One line, with the first differences.
+        One line without the differences; as text the error has the first of them behind it.
     differences
         All of them, a line each; none where the earlier declaration is known by its hash only.
     """
 
     def __init__(self, message: str, differences: Iterable[str]) -> None:
         super().__init__(message)
-        self.differences = tuple(differences)
+        self.message, self.differences = message, tuple(differences)
+
+    def __str__(self) -> str:
+        more = [f"and {len(self.differences) - 3} more"] if len(self.differences) > 3 else []
+        return ": ".join(filter(None, (self.message, "; ".join((*self.differences[:3], *more)))))
 
 
 class DeclarationError(IdealabError):

@@ -178,6 +178,18 @@ class Signature:
         parts = (self.prediction, *self.tolerance, *(rival.prediction for rival in self.rivals.values()))
         return tuple(sorted({name for part in parts for name in part.arguments}))
 
+    def _repr_html_(self) -> str:
+        """Return what it claims, and when it agrees, for notebooks."""
+        from idealab.report.notebook import signature_html
+
+        return signature_html(self)
+
+    def _repr_latex_(self) -> str:
+        """Return what it claims, and when it agrees, as LaTeX."""
+        from idealab.report.notebook import signature_latex
+
+        return signature_latex(self)
+
 
 @dataclass(frozen=True)
 class Assumption:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from idealab.errors import DeclarationChangedError, LedgerError, UsageError
-from idealab.ledger.difference import differences
+from idealab.ledger.difference import Difference, differences
 from idealab.ledger.records import DECLARATION, digest
 from idealab.ledger.store import Ledger
 
@@ -49,13 +49,17 @@ def hold(declared: str, document: Mapping[str, Any], ledger: Ledger) -> None:
     if now.startswith(declared):
         return
     before = _declaration(declared, document["idea"], ledger)
-    found = tuple(map(str, differences(before["content"], document["content"])))
-    shown = "; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "")
     raise DeclarationChangedError(
-        f"what was declared as {declared[:SHORTEST]} is not what would be run, which is {now[:SHORTEST]}: {shown}; "
-        "undo the change, or declare anew and say so",
-        found,
+        f"what was declared as {declared[:SHORTEST]} is not what would be run, which is {now[:SHORTEST]}; undo the "
+        "change, or declare anew and say so",
+        [_words(line) for line in differences(before["content"], document["content"])],
     )
+
+
+def _words(line: Difference) -> str:
+    if line.where != "versions.judge":
+        return str(line)
+    return "the judge has changed: the source of what makes a verdict of observations is another than when declared"
 
 
 def _declaration(declared: str, idea: str, ledger: Ledger) -> Mapping[str, Any]:

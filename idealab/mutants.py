@@ -165,16 +165,15 @@ class _Trial:
 
     def result(self, mutant: Mutant) -> MutantResult:
         """Whether some cell refutes it; the idealized experiments are asked first."""
-        furthest, finite = 0.0, -1.0
+        furthest = 0.0
         for question in self.questions:
             judged = sorted(self._distances(question, mutant.prediction), key=lambda pair: -pair[1])
             furthest = max([furthest, *(distance for _, distance in judged)])
-            finite = max([finite, *(distance for _, distance in judged if math.isfinite(distance))])
             for place, _ in [pair for pair in judged if pair[1] > _RESOLVED][:_MOST_CELLS]:
                 (decision,) = judge_cells([place.cell], self.rules[id(question)])
                 if decision.verdict == "absent" and not decision.lost:
                     return self._said(mutant, "killed", furthest, question, place)
-        if finite < 0:
+        if math.isinf(furthest):
             return self._said(mutant, "undefined", math.inf)
         # Between two points of a threshold lie many values that are seen to differ, and fare alike.
         apart = furthest > _SAME or isinstance(self.signature.criterion, Threshold)

@@ -34,6 +34,8 @@ from idealab.verification import (
     Verification,
 )
 
+UNTRIED = "no wrong theories were held against the observations"
+
 
 def outcome_of(
     assessment: Assessment,
@@ -68,6 +70,7 @@ def outcome_of(
             refuted.setdefault(result.name, []).append(result.experiment)
     kept = [name for name in idea.assumptions if name not in {control.assumption for control in controls}]
     remarks = [*conclusion.remarks, *([f"not taken away here: {', '.join(kept)}"] if kept else [])]
+    remarks += [UNTRIED] if mutants is None else []
     return Verification(
         idea=idea.name,
         statement=idea.statement,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 # pytest annotates its nodes only in part.
 # pyright: reportUnknownMemberType=false
+import difflib
+import tomllib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -31,19 +33,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ClaimsFile | None:
-    """Take a ``claims.toml`` that is meant for idealab, or that was named on the command line."""
+    """Take every ``claims.toml``, but one that says it is for another program and was not named on the command line."""
     if file_path.name != "claims.toml":
         return None
-    ours = parent.session.isinitpath(file_path) or _is_ours(file_path)
+    ours = parent.session.isinitpath(file_path) or not _is_for_another(file_path)
     return ClaimsFile.from_parent(parent, path=file_path) if ours else None
 
 
-def _is_ours(file: Path) -> bool:
-    """Whether a file of this name says that it is meant for idealab: others may have claims of their own."""
+def _is_for_another(file: Path) -> bool:
+    """Whether a file has a schema that is not, and does not look like a slip for, that of idealab.
+
+    One that is empty, torn or without a schema is taken, so that it fails: claims must not go unchecked in silence.
+    """
     try:
-        return b"idealab/claims/" in file.read_bytes()
-    except OSError:
-        return True  # that it cannot be read is to be said
+        schema = tomllib.loads(file.read_text("utf-8")).get("schema")
+    except (OSError, ValueError):  # what is wrong with it is to be said
+        return False
+    slip = isinstance(schema, str) and difflib.get_close_matches(schema.casefold(), ["idealab/claims/1"])
+    return isinstance(schema, str) and bool(schema.strip()) and "idealab" not in schema.casefold() and not slip
 
 
 class ClaimsFile(pytest.File):

@@ -1,4 +1,7 @@
-"""Judging again: from recorded observations and the idea that is installed here, if it is the one that was declared."""
+"""Judging again: from recorded observations and the idea that is installed here, if it is the one that was declared.
+
+The whole result is built again by the code that wrote it, and compared field by field with what is recorded.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,22 @@ from idealab.errors import IdealabError, LedgerError
 from idealab.experiment import Experiment, Setting
 from idealab.idea import Idea, Signature
 from idealab.judge.cells import Rules
-from idealab.ledger.compare import numbers_of, same
+from idealab.ledger.agreement import departures
 from idealab.ledger.difference import differences
-from idealab.ledger.records import DECLARATION, digest
+from idealab.ledger.records import DECLARATION, digest, is_sha256
 from idealab.ledger.store import Ledger
-from idealab.mutants import Design, designs_of
+from idealab.mutants import Design, designs_of, unkilled
 from idealab.outcome import outcome_of
 from idealab.request import tasks_of
-from idealab.retries import REPEATED
+from idealab.retries import REPEATED, gate
 from idealab.run import Task, batch_of
 from idealab.verification import Verification
 
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
 """Distance from one to the next number, by precision."""
+
+UNVERIFIED = ("created", "cost.seconds", "cost.reused_seeds", "environment.devices", "environment.cores", "earlier")
+"""What a verification says of itself that follows from nothing that is recorded besides."""
 
 _FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a record of another form comes to
 
@@ -76,28 +82,22 @@ def recheck(ledger: Ledger, records: Iterable[str], step: Callable[[str], None] 
         Called with the name of the idea before each.
     """
     cases: dict[str, Case | str] = {}
-    seen: dict[str, Verification] = {}
+    outcomes: dict[str, tuple[Verification, bool]] = {}
     found: list[Rechecked] = []
     for sha in records:
         record = ledger.get(sha)
         step(record["idea"])
+        declaration = record["parents"][0]
         try:
-            if not record["parents"]:
-                raise NotJudged("it names no declaration")
-            declaration = record["parents"][0]
             if declaration not in cases:
                 cases[declaration] = _case_or_reason(ledger, declaration)
             case = cases[declaration]
             if isinstance(case, str):
                 raise NotJudged(case)
-            # The same observations come to the same; of a run that is repeated only the first is judged.
-            key = digest(_given(record))
-            again = seen.get(key) or judged_again(ledger, record, case)
-            seen[key] = again
+            lines = judged_again(ledger, sha, record, case, outcomes)
         except NotJudged as error:
             found.append(Rechecked(sha, record["idea"], "not judged", (str(error),)))
             continue
-        lines = disagreements(record, again)
         words = (*lines, *(f"declared with other versions: {line}" for line in case.versions if lines))
         found.append(Rechecked(sha, record["idea"], "differs" if lines else "agrees", words))
     return found
@@ -108,13 +108,6 @@ def _case_or_reason(ledger: Ledger, declaration: str) -> Case | str:
         return case_of(ledger, declaration)
     except NotJudged as error:
         return str(error)
-
-
-def _given(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a verdict depends on, in a record."""
-    result = record["result"]
-    mutants = result.get("mutants") is None
-    return {"parents": record["parents"], "mutants": mutants, "rest": [result.get("gates"), result.get("cut_short")]}
 
 
 def case_of(ledger: Ledger, sha: str) -> Case:
@@ -174,36 +167,112 @@ def _held(experiment: Experiment, declared: Sequence[Mapping[str, Any]]) -> Iter
             yield name, type(here[0])(there[0])  # JSON makes an integer of 1.0
 
 
-def judged_again(ledger: Ledger, record: Mapping[str, Any], case: Case) -> Verification:
-    """Judge a verification again from the batches that it names.
+def judged_again(
+    ledger: Ledger, sha: str, record: Mapping[str, Any], case: Case, outcomes: dict[str, tuple[Verification, bool]]
+) -> list[str]:
+    """Build the result of a verification again from its declaration and the batches that it names, and compare.
 
-    What rests on the ledger's past and not on observations, that the same claim had failed before, is taken from the
-    record.
+    What cannot be built again (`UNVERIFIED`) is left out. Whether the same claim had failed before is looked up in this
+    ledger, among the verifications that are older; where the record says so and they are not here, it is taken at its
+    word, which only lowers its verdict.
+
+    Parameters
+    ----------
+    outcomes
+        What observations have come to, since a run that is repeated comes to the same; it is added to.
+
+    Returns
+    -------
+    list of str
+        What the record says otherwise, a line each.
 
     Raises
     ------
     NotJudged
         If observations are missing or damaged, or do not fit the declaration.
     """
-    tasks, questions = case.questions()
+    said = cast("Mapping[str, Any]", record["result"])
+    environment, cost, cut_short = said["environment"], said["cost"], bool(said.get("cut_short"))
     try:
-        result = cast("Mapping[str, Any]", record["result"])
-        environment, seconds = dict(result["environment"]), float(result["cost"]["seconds"])
-        batches = [ledger.get(sha) for sha in record["parents"][1:]]
-        epsilon = EPSILON[environment["precision"]]
-        past = [gate for gate in result["gates"] if gate.startswith(REPEATED)]
-        given_up = ["cut short"] if result["cut_short"] else []
-        designs = [] if result["mutants"] is None else case.designs
+        batches = [ledger.get(parent) for parent in record["parents"][1:]]
+        past = [line for line in said["gates"] if line.startswith(REPEATED)]
+        content = ledger.get(case.declaration)["content"]
+        past = past or gate(ledger, record["idea"], content, environment["master_seed"], sha)
     except LedgerError as error:
         raise NotJudged(str(error)) from error
-    except _FORM as error:
-        raise NotJudged(f"its result is not of the form that this version knows ({error!r})") from error
+    with_mutants = said.get("mutants") is not None
+    key = digest({"rests on": [record["parents"], environment, past, cut_short, with_mutants]})
+    if key not in outcomes:
+        outcomes[key] = _outcome(case, environment, batches, past, cut_short, with_mutants)
+    outcome, unfinished = outcomes[key]
+    found = outcome.to_dict()
+    found["earlier"], found["cost"]["seconds"] = said.get("earlier", found["earlier"]), cost["seconds"]
+    found["cost"]["reused_seeds"] = min(cost.get("reused_seeds", 0), found["cost"]["seeds"])
+    if cut_short:  # which seeds a budget did not reach, nobody can tell afterwards
+        known = len(found["remarks"]) - 1
+        given_up = said["remarks"][known:] or ["what was given up"]
+        found["remarks"] = (*found["remarks"][:known], *given_up)
+    lines = [*departures(said, found), *_elsewhere(environment, batches)]
+    lines += _contradicted(ledger, case.declaration, said.get("earlier", ()))
+    if unfinished and not cut_short:
+        lines.append("cut_short: recorded False, but seeds are missing that the judge would have asked for")
+    return lines
+
+
+def _outcome(
+    case: Case,
+    environment: Mapping[str, Any],
+    batches: Sequence[Mapping[str, Any]],
+    past: Sequence[str],
+    cut_short: bool,
+    with_mutants: bool,
+) -> tuple[Verification, bool]:
+    """What the batches of one run come to, and whether the judge would have asked for more."""
+    tasks, questions = case.questions()
     _observed(tasks, batches)
-    assessment = Assessment(case.theory, questions, case.rules, epsilon)
+    assessment = Assessment(case.theory, questions, case.rules, EPSILON[environment["precision"]])
+    designs = case.designs if with_mutants else []
+    given_up = ["cut short"] if cut_short else []
     try:
-        return outcome_of(assessment, case.declaration, environment, seconds, designs, past, given_up)
+        outcome = outcome_of(assessment, case.declaration, environment, 0.0, designs, past, given_up)
+        return outcome, bool(assessment.undecided() or unkilled(assessment, designs))
     except (IdealabError, *_FORM) as error:
         raise NotJudged(f"its observations do not fit the declaration: {error}") from error
+
+
+def _elsewhere(environment: Mapping[str, Any], batches: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Where the environment that a verification names is not that of its batches."""
+    there = {
+        name: value
+        for batch in batches
+        for name, value in (
+            *batch["environment"].items(),
+            ("precision", batch["precision"]),
+            ("master_seed", batch["master_seed"]),
+        )
+        if environment.get(name) != value
+    }
+    for name, value in there.items():
+        yield f"environment, {name}: recorded {environment.get(name)!r}, observed under {value!r}"
+    if batches:
+        known = {"precision", "master_seed", "devices", "cores", *batches[0]["environment"]}
+        for name in sorted(environment.keys() - known):
+            yield f"environment, {name}: recorded {environment[name]!r}, and the batches do not say so"
+
+
+def _contradicted(ledger: Ledger, declaration: str, earlier: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Runs that a verification names as earlier and that are here, where they say something else."""
+    for one in earlier:
+        if not is_sha256(one["record"]):
+            continue
+        try:
+            there = ledger.get(one["record"])
+        except LedgerError:
+            continue
+        result = there.get("result", {})
+        said = there["parents"][:1], result.get("environment", {}).get("master_seed"), result.get("verdict")
+        if said != ([declaration], one["master_seed"], one["verdict"]):
+            yield f"earlier: {one['record'][:12]} is not the run that is told of"
 
 
 def _observed(tasks: Sequence[Task], batches: Sequence[Mapping[str, Any]]) -> None:
@@ -224,24 +293,3 @@ def _observed(tasks: Sequence[Task], batches: Sequence[Mapping[str, Any]]) -> No
         if batch["first_seed"] != task.seeds:
             raise NotJudged(f"seeds of {batch['condition']!r} in {batch['experiment']!r} are missing or there twice")
         task.batches.append(batch_of(batch, reused=True))
-
-
-def disagreements(record: Mapping[str, Any], again: Verification) -> list[str]:
-    """What a record says that judging again does not, a line each; numbers are held together by tolerance."""
-    said, found = record["result"], again.to_dict()
-    lines = [
-        f"{name}: recorded {said.get(name)!r}, judged again {found[name]!r}"
-        for name in ("verdict", "scope")
-        if said.get(name) != found[name]
-    ]
-    try:
-        before, after = numbers_of(said), numbers_of(found)
-    except _FORM as error:
-        return [*lines, f"its result is not of the form that this version knows ({error!r})"]
-    for key in dict.fromkeys((*before, *after)):
-        one, other = before.get(key), after.get(key)
-        if one is None or other is None:
-            lines.append(f"{key}: {'not recorded' if one is None else 'recorded, and not judged again'}")
-        elif words := same(one, other):
-            lines.append(f"{key}: {words}")
-    return lines

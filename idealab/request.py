@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +57,7 @@ class Inquiry:
     store: Ledger | None
     runner: Runner
     assessment: Assessment
+    narrowed: tuple[str, ...] = ()
 
 
 def inquire(request: Request, watcher: Progress) -> Inquiry:
@@ -70,7 +71,7 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     LedgerError
         If evidence cannot be written.
     """
-    machine, theory, chosen, signatures, tasks, questions = check(request, watcher)
+    machine, theory, chosen, signatures, tasks, questions, narrowed = check(request, watcher)
     rules = rules_of(questions)
 
     content = declaration_of(theory, chosen, signatures, rules)
@@ -84,7 +85,7 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     runner = Runner(theory.name, store, declaration, request.master_seed, machine, watcher)
     watcher.declared(declaration, _summary(signatures, tasks, rules, runner))
     assessment = Assessment(theory, questions, rules, machine.epsilon)
-    return Inquiry(theory, tasks, questions, content, declaration, store, runner, assessment)
+    return Inquiry(theory, tasks, questions, content, declaration, store, runner, assessment, narrowed)
 
 
 class Checked(NamedTuple):
@@ -96,6 +97,7 @@ class Checked(NamedTuple):
     signatures: Sequence[Signature]
     tasks: Sequence[Task]
     questions: Sequence[Question]
+    narrowed: tuple[str, ...]
 
 
 def check(request: Request, watcher: Progress) -> Checked:
@@ -122,12 +124,30 @@ def check(request: Request, watcher: Progress) -> Checked:
     signatures = [theory.signatures[name] for name in select] if select else list(theory.signatures.values())
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS
+    narrowed = tuple(_narrowed(request, select, levels, chosen))
     chosen = _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick, machine)
     tasks = tasks_of(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
     if not questions:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
-    return Checked(machine, theory, chosen, signatures, tasks, questions)
+    return Checked(machine, theory, chosen, signatures, tasks, questions, narrowed)
+
+
+def _narrowed(
+    request: Request, select: Sequence[str], levels: Sequence[str], experiments: Sequence[Experiment]
+) -> Iterator[str]:
+    """In words, what a request leaves out of the default one: a verdict on less must not pass for one on all."""
+    if select:
+        yield f"only {', '.join(select)}"
+    if request.experiments is not None:
+        yield "experiments that were handed in"
+    elif request.quick:
+        yield "quick"
+    if levels and not set(levels) >= {*DEFAULT_LEVELS} & {experiment.level for experiment in experiments}:
+        yield f"only {', '.join(levels)}"
+    yield from (f"{name}={value}" for name, value in (request.settings or {}).items())
+    if request.seeds is not None and any(request.seeds < experiment.max_seeds for experiment in experiments):
+        yield f"at most {request.seeds} seeds"
 
 
 def _check_numbers(seeds: int | None, master_seed: int) -> None:

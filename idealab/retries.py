@@ -21,7 +21,21 @@ REPEATED = "the same claim was tried before on other seeds"
 """How the gate begins that holds such a run back."""
 
 
-def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_seed: int) -> list[str]:
+def gate(
+    store: Ledger, idea: str, content: Mapping[str, Any], master_seed: int, before: str | None = None
+) -> list[str]:
+    """The gate that holds a run back, if `failed_before` says that the same claim had failed on other seeds."""
+    found = failed_before(store, idea, content, master_seed, before)
+    words = (
+        f"{REPEATED}: {'; '.join(found[-3:])}; running again until it passes is no "
+        "verification: narrow the claim, or raise --seeds under the same master seed"
+    )
+    return [words] if found else []
+
+
+def failed_before(
+    store: Ledger, idea: str, content: Mapping[str, Any], master_seed: int, before: str | None = None
+) -> list[str]:
     """What verifications of the same claim on other seeds had said before these were tried, where not *supported*.
 
     Parameters
@@ -29,6 +43,8 @@ def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_s
     content
         That of the declaration. Claims are the same when signatures, assumptions and experiments are; caps and
         versions may differ.
+    before
+        The record of a verification: only older ones count. By default all that there are.
 
     Returns
     -------
@@ -38,7 +54,9 @@ def failed_before(store: Ledger, idea: str, content: Mapping[str, Any], master_s
     """
     said: dict[int, tuple[str, str]] = {}
     for seed, verdict, sha in _verdicts(store, idea, content):
-        if seed == master_seed:
+        if sha == before and store.ahead(sha):
+            continue  # its date says nothing, least that it was the first
+        if seed == master_seed or sha == before:
             break  # what came later did not choose this seed
         said.pop(seed, None)  # so that the newest stands last
         said[seed] = verdict, sha
@@ -57,7 +75,8 @@ def _verdicts(store: Ledger, idea: str, content: Mapping[str, Any]) -> Iterator[
         try:
             result = store.get(sha)["result"]
             seed, verdict = result["environment"]["master_seed"], result["verdict"]
-            same = not result["cut_short"] and _claim(store.get(result["declaration"])["content"]) == _claim(content)
+            short, declared = result.get("cut_short", False), store.get(result["declaration"])["content"]
+            same = not short and _claim(declared) == _claim(content)
         except (LedgerError, KeyError, TypeError):  # damaged, or written by a version that said other things
             continue
         if same:

@@ -35,8 +35,9 @@ def source_digest(observe: Callable[..., Any]) -> str:
     """SHA-256 of all that decides what an observation is, apart from the versions of installed packages.
 
     The file of ``observe``, every module that it imports and that is not an installed package of others, in turn, the
-    simulators, and the values in its closure. A function without a source file (typed into a prompt) gets a fresh value
-    each time: its batches are never reused.
+    simulators, the values in its closure, and those that it reads from modules: text does not say what a file or the
+    environment held when a module was imported. A function without a source file (typed into a prompt) gets a fresh
+    value each time: its batches are never reused.
     """
     function = _unwrapped(observe)
     home = function if inspect.isroutine(function) else type(function).__call__
@@ -54,8 +55,71 @@ def source_digest(observe: Callable[..., Any]) -> str:
         *_imported(sys.modules.get(home.__module__)),
     }
     files |= {path.resolve() for folder in idealab.simulate.__path__ for path in Path(folder).glob("*.py")}
-    texts = [_carried(observe, ()).encode(), *sorted(path.read_bytes() for path in files)]
+    texts = [
+        _carried(observe, ()).encode(),
+        _carried(_read(observe), ()).encode(),
+        *sorted(path.read_bytes() for path in files),
+    ]
     return hashlib.sha256(b"\0".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()
+
+
+def _read(observe: Callable[..., Any]) -> dict[str, Any]:
+    """The plain values that ``observe`` and all that it calls in its own project read from modules, by their names."""
+    home = getattr(_unwrapped(observe), "__module__", None) or ""
+    waiting: list[tuple[str, Any]] = [("observe", observe)]
+    seen, found = set[Any](), dict[str, Any]()
+    while waiting:
+        name, value = waiting.pop()
+        if _plain(value):
+            found[name] = value
+            continue
+        function = _unwrapped(value)
+        if not inspect.isroutine(function) and not isinstance(value, (type, ModuleType)) and callable(function):
+            function = type(function).__call__
+        function = getattr(function, "__func__", function)
+        module = getattr(function, "__module__", None) or ""
+        if not isinstance(function, (FunctionType, type)) or function in seen or _literal(module):
+            continue
+        if not _ours(getattr(sys.modules.get(module), "__file__", None), module, home):
+            continue
+        seen.add(function)
+        if isinstance(function, type):
+            waiting += [(f"{name}.{part}", inside) for part, inside in vars(function).items() if callable(inside)]
+            continue
+        names = {part for code in _codes(function.__code__) for part in code.co_names}
+        for part, inside in _named(function):
+            if isinstance(inside, ModuleType):
+                waiting += [(f"{part}.{n}", getattr(inside, n)) for n in names if _ours_has(inside, n, home)]
+            elif part in function.__globals__ and not part.startswith("__"):
+                waiting.append((f"{module}.{part}", inside))
+        carried = (*(cell.cell_contents for cell in function.__closure__ or ()), *(function.__defaults__ or ()))
+        waiting += [(f"{module}.{function.__qualname__}", inside) for inside in carried if callable(inside)]
+    return dict(sorted(found.items()))
+
+
+def _ours_has(module: ModuleType, name: str, home: str) -> bool:
+    ours = _ours(getattr(module, "__file__", None), module.__name__, home) and not _literal(module.__name__)
+    return ours and hasattr(module, name)
+
+
+def _literal(module: str) -> bool:
+    """Whether all that a module holds stands in its text, as in those of idealab; experiments may do what they like."""
+    return module.startswith("idealab.") and not module.startswith("idealab.experiments.")
+
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
+
+
+def _plain(value: Any) -> bool:
+    """Whether a value is made of numbers, texts and arrays alone."""
+    item: Any = value  # not narrowed to types with unknown parts
+    if isinstance(value, Mapping):
+        return all(_plain(part) for pair in item.items() for part in pair)
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return all(_plain(part) for part in item)
+    return value is None or isinstance(
+        value, (bool, int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
+    )
 
 
 def _imported(module: ModuleType | None) -> set[Path]:
@@ -143,6 +207,8 @@ def _carried(value: Any, inside: tuple[int, ...]) -> str:
         parts = tuple(item.items())
     elif isinstance(value, (tuple, list)):
         parts = tuple(item)
+    elif isinstance(value, (set, frozenset)):
+        parts = tuple(sorted(item, key=repr))  # the order of a set is that of this process
     elif inspect.isclass(value) or inspect.ismodule(value) or inspect.isbuiltin(value):
         parts = (item.__name__,)
     elif hasattr(value, "__dict__"):

@@ -41,6 +41,15 @@ class CellResult:
     given_up: bool = False
     seed_deviations: tuple[float, ...] = ()
 
+    @property
+    def side(self) -> str:
+        """Where the measured value must lie if only one side is claimed: ``>`` or ``<`` the predicted one, else empty.
+
+        A claim of one side holds where the deviation is below one.
+        """
+        above = (1 - self.deviation) * (self.measured - self.predicted) if self.one_sided else math.nan
+        return ">" if above > 0 else "<" if above < 0 else ""
+
 
 @dataclass(frozen=True)
 class CurveResult:
@@ -111,8 +120,8 @@ class MutantResult:
 
     ``status`` is *killed*, *survived*, *unresolvable* (within the declared tolerance of the theory in every cell) or
     *unseen* (equal to the theory on every declared condition: a fault of the design) or *undefined* (it predicts no
-    finite number anywhere, and so refutes itself, which is no merit of the experiment). ``distance`` is how far from
-    the theory it is, in tolerances, in the cell where that is most; ``where`` is the cell that killed it. One that
+    finite number in some cell, and so refutes itself, which is no merit of the experiment). ``distance`` is how far
+    from the theory it is, in tolerances, in the cell where that is most; ``where`` is the cell that killed it. One that
     ``gates`` had to be killed, and holds the verdict back.
     """
 
@@ -209,6 +218,7 @@ class Verification:
 
     ``hints`` name, for a refuted signature, wrong formulas that the same data support: where to look, and no result.
     ``cut_short`` says that a budget ended the run. ``earlier`` says how often the same declaration was run before.
+    ``narrowed`` says, of a run that was asked for less than the idea's own experiments have, what it left out.
     """
 
     idea: str
@@ -228,6 +238,12 @@ class Verification:
     cut_short: bool = False
     record: str | None = None
     earlier: tuple[Earlier, ...] = ()
+    narrowed: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The remarks, and what was left out."""
+        return (*self.remarks, *([f"of less than all: {'; '.join(self.narrowed)}"] if self.narrowed else []))
 
     def with_record(self, record: str) -> Verification:
         """The same verification, naming the ledger object that holds it."""

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from idealab.budget import Budget
@@ -19,7 +20,7 @@ from idealab.ledger.store import Ledger
 from idealab.mutants import Design, designs_of, unkilled
 from idealab.outcome import outcome_of
 from idealab.request import Inquiry, Request, inquire
-from idealab.retries import REPEATED, failed_before, runs_before
+from idealab.retries import gate, runs_before
 from idealab.run import Progress, Silence, Task
 from idealab.verification import Verification
 
@@ -115,16 +116,20 @@ def verify(
 
         given_up = lead() if hosts is None else hosts.share(inquiry.runner, inquiry.tasks, lead)
     watcher.stage("judging")
-    before = _before(inquiry, master_seed)
+    store, before, created = inquiry.store, list[str](), datetime.now(UTC)
+    if store is not None:
+        created = store.now()  # what others record from here on is later, and holds nothing back
+        before = gate(store, inquiry.theory.name, inquiry.content, master_seed)
     machine = inquiry.runner.machine
     environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
-    if inquiry.store is not None:
-        outcome = replace(outcome, earlier=runs_before(inquiry.store, inquiry.declaration, master_seed))
-    if inquiry.store is None or (hosts is not None and hosts.process != 0):
+    outcome = replace(outcome, narrowed=(*inquiry.narrowed, *(() if mutants else ("no wrong formulas",))))
+    if store is not None:
+        outcome = replace(outcome, earlier=runs_before(store, inquiry.declaration, master_seed))
+    if store is None or (hosts is not None and hosts.process != 0):
         return outcome
-    return _recorded(outcome, inquiry.store, inquiry.tasks, watcher)
+    return _recorded(outcome, created, store, inquiry.tasks, watcher)
 
 
 def _designs(inquiry: Inquiry, watcher: Progress) -> list[Design]:
@@ -160,25 +165,15 @@ def _simulate(inquiry: Inquiry, designs: Sequence[Design], watcher: Progress, bu
     return words
 
 
-def _before(inquiry: Inquiry, master_seed: int) -> list[str]:
-    """A gate, if the same claim has failed on other seeds."""
-    if inquiry.store is None:
-        return []
-    found = failed_before(inquiry.store, inquiry.theory.name, inquiry.content, master_seed)
-    words = (
-        f"{REPEATED}: {'; '.join(found[-3:])}; running again until it passes is no "
-        "verification: narrow the claim, or raise --seeds under the same master seed"
-    )
-    return [words] if found else []
-
-
-def _recorded(outcome: Verification, store: Ledger, tasks: Sequence[Task], watcher: Progress) -> Verification:
+def _recorded(
+    outcome: Verification, created: datetime, store: Ledger, tasks: Sequence[Task], watcher: Progress
+) -> Verification:
     parents = [outcome.declaration, *(batch.record for task in tasks for batch in task.batches if batch.record)]
     document = {
         "schema": VERIFICATION,
         "parents": parents,
         "idea": outcome.idea,
-        "created": store.now().isoformat(timespec="microseconds"),
+        "created": created.isoformat(timespec="microseconds"),
         "result": outcome.to_dict(),
     }
     recorded = outcome.with_record(store.put(document))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,7 +17,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from idealab.declaration import declaration_of
+from idealab import declaration
+from idealab.declaration import JUDGE, declaration_of, judge_digest
+from idealab.declare import declare
+from idealab.errors import DeclarationChangedError
 from idealab.idea import Named
 from idealab.judge.cells import Rules
 from idealab.judge.criteria import Equals
@@ -98,6 +102,61 @@ def test_every_byte_of_the_data_counts(toy):
     assert len(set(found)) == len(found)
     assert of(data(1, 2, 3)) == of(np.array([1.0, 2.0, 3.0])), "loaded or to be loaded is the same"
     assert of(np.asfortranarray(long.reshape(2, -1))) == of(long.reshape(2, -1)), "so is the order in memory"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A copy of the files of idealab, which may be edited."""
+    home = tmp_path / "idealab"
+    shutil.copytree(ROOT / "idealab", home, ignore=shutil.ignore_patterns("__pycache__"))
+    return home
+
+
+def test_the_judge_is_declared_by_its_source(clone):
+    before = judge_digest(clone)
+    assert before == judge_digest(), "where it lies does not matter"
+    for name in ("judge/evidence.py", "symbolic/evaluation.py", *(f"{name}.py" for name in JUDGE[2:])):
+        file = clone / name
+        kept = file.read_bytes()
+        file.write_bytes(kept.replace(b"1", b"9", 1) + b"\n# edited\n")
+        judge_digest.cache_clear()
+        assert judge_digest(clone) != before, name
+        file.write_bytes(kept.replace(b"\n", b"\r\n"))
+        judge_digest.cache_clear()
+        assert judge_digest(clone) == before, "the ends of lines are those of the checkout"
+        file.write_bytes(kept)
+    (clone / "report" / "number.py").write_text("", encoding="utf-8")
+    judge_digest.cache_clear()
+    assert judge_digest(clone) == before, "how it is shown decides nothing"
+
+
+DECIDES_NOTHING = {
+    *("__init__", "errors", "cache", "registry", "devices", "request", "report", "ledger"),
+    *("hosts", "line", "cluster"),  # how several processes meet
+    *("declaration", "lock", "declare", "source"),  # what is declared
+    *("experiment", "simulator", "programs", "simulate"),  # in the digest of the source of an experiment
+    "budget",  # how long
+}
+
+
+def test_whatever_a_verification_imports_is_the_judge_or_decides_nothing():
+    code = "import sys, idealab.verify; print(*(m.split('.')[1] for m in sys.modules if m.startswith('idealab.')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert set(JUDGE) <= loaded
+    assert loaded - set(JUDGE) - DECIDES_NOTHING == set(), "say in idealab.declaration.JUDGE or here what it decides"
+
+
+def test_an_edited_judge_is_refused_in_words(toy, clone, monkeypatch):
+    toy.traced.append(lambda condition: pytest.fail("simulated"))
+    sha = declare(toy.idea(), experiments=(toy.experiment(),), ledger=toy.ledger)
+    evidence = clone / "judge" / "evidence.py"
+    evidence.write_text(evidence.read_text(encoding="utf-8") + "\nBAND = 9\n", encoding="utf-8")
+    edited = judge_digest(clone)
+    monkeypatch.setattr(declaration, "judge_digest", lambda: edited)
+    with pytest.raises(DeclarationChangedError, match="the judge has changed") as refusal:
+        toy.verify(declared=sha)
+    assert len(refusal.value.differences) == 1
 
 
 def test_it_goes_through_the_ledger(toy):
@@ -226,3 +285,36 @@ def test_the_hash_of_the_source_follows_a_helper_file(tmp_path, monkeypatch, sou
     finally:
         for name in ("my_nets", "my_experiment"):
             sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    return SCALE",
+        "    return helped()",
+        "    return Helper()()",
+        "    return my_settings.SCALE",
+        "    return my_settings.TABLE['rates']",
+    ],
+    ids=["read", "read by a helper", "read by a class", "read from another module", "in a container"],
+)
+def test_the_hash_of_the_source_follows_what_was_read_when_it_was_imported(tmp_path, monkeypatch, body):
+    """The text is the same: only the values tell, as of a file of data or a variable of the environment."""
+    (tmp_path / "my_settings.py").write_text(
+        "import os\nimport numpy as np\nSCALE = float(os.environ['MY_SCALE'])\nTABLE = {'rates': np.full(3, SCALE)}\n"
+    )
+    (tmp_path / "my_experiment.py").write_text(
+        "import my_settings\nfrom my_settings import SCALE\n\ndef helped():\n    return SCALE\n\n"
+        "class Helper:\n    def __call__(self):\n        return SCALE\n\n"
+        f"def observe(key, condition):\n{body}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = []
+    for scale in ("1", "2", "1"):
+        monkeypatch.setenv("MY_SCALE", scale)
+        try:
+            digests.append(source_digest(importlib.import_module("my_experiment").observe))
+        finally:
+            for name in ("my_settings", "my_experiment"):
+                sys.modules.pop(name, None)
+    assert digests[0] == digests[2] != digests[1]

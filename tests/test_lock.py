@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import rfc8785
 
 from idealab.declare import declare
 from idealab.errors import DeclarationChangedError, UsageError
@@ -149,6 +151,11 @@ def test_what_says_other_things_is_passed_over(toy):
     ledger = Ledger(toy.ledger)
     record = ledger.get(found.record)
     for result in ({}, {"environment": 3}, {"environment": {"master_seed": "many"}, "verdict": ""}):
-        ledger.put({**record, "result": result})
-    assert len(ledger.find(schema=VERIFICATION)) == 4
+        said = rfc8785.dumps({**record, "result": result})
+        name = hashlib.sha256(said).hexdigest()
+        file = ledger.path / "objects" / name[:2] / f"{name}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(said)
+    assert len(ledger.find(schema=VERIFICATION)) == 1
+    assert len(ledger.warnings) == 3
     assert [(one.master_seed, one.finished) for one in runs_before(ledger, found.declaration)] == [(0, 1)]

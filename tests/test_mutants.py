@@ -18,6 +18,7 @@ from idealab.idea import Idea, Named, Signature
 from idealab.judge.criteria import Equals
 from idealab.judge.shapes import Threshold, Trend
 from idealab.mutants import designs_of
+from idealab.outcome import UNTRIED
 from idealab.report.document import document
 from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.mutation import MUST_KILL
@@ -202,7 +203,7 @@ def test_a_refuted_theory_is_told_where_to_look(toy, one, sweep, defect, factor,
     said = repr((found.signatures, found.gates, found.remarks, found.scope))
     assert hint not in said, "a hint is no result"
     without = toy.verify(theory=theory, experiments=(sweep(0.01, defect=defect),), mutants=False, record=False)
-    assert (without.verdict, without.remarks, without.hints) == ("refuted", found.remarks, ())
+    assert (without.verdict, without.remarks, without.hints) == ("refuted", (*found.remarks, UNTRIED), ())
 
 
 def test_where_no_mutant_fits_there_is_no_hint(toy, one, sweep):

@@ -151,14 +151,40 @@ def test_a_changed_declaration_is_said_once_and_every_item_fails(pytester, toy, 
     assert screen.count("[a] not judged: see the first item of this claim") == 4
 
 
-def test_a_file_that_is_not_for_idealab_is_left_alone_unless_it_is_named(collected) -> None:
-    assert "no tests collected" in collected("[insurance]\npaid = true\n")
-    assert "expected schema = 'idealab/claims/1'" in collected("[insurance]\npaid = true\n", "claims.toml")
+def test_a_file_that_says_it_is_for_another_is_left_alone_unless_it_is_named(collected) -> None:
+    theirs = 'schema = "insurance/policies/2"\n[insurance]\npaid = true\n'
+    assert "no tests collected" in collected(theirs)
+    assert "expected schema = 'idealab/claims/1'" in collected(theirs, "claims.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "claims.toml begins with schema=None; expected"),
+        ("# nothing yet\n", "claims.toml begins with schema=None; expected"),
+        ("[max_margin]\n", "claims.toml begins with schema=None; expected"),
+        ('schema = ""\n[max_margin]\n', "begins with schema=''; expected"),
+        ('schema = "claims/1"\n[max_margin]\n', "begins with schema='claims/1'; expected"),
+        ('schema = "idaelab/claim/1"\n[max_margin]\n', "begins with schema='idaelab/claim/1'; expected"),
+        ('schema = "IdeaLab"\n[max_margin]\n', "begins with schema='IdeaLab'; expected"),
+        ("schema = 1\n[max_margin]\n", "begins with schema=1; expected"),
+        ('schema = "idea', "claims.toml is not TOML: "),
+        (b"\x00\xff\xfe\x01" * 9, "claims.toml is not TOML: "),
+    ],
+)
+def test_what_may_be_meant_for_idealab_fails_beside_tests_that_pass(pytester, text: str | bytes, line: str) -> None:
+    pytester.makepyfile(test_other="def test_other(): pass\n")
+    (pytester.path / "claims.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    result = pytester.runpytest_inprocess(*ARGUMENTS, "-q")
+    assert result.ret != 0
+    told = [shown for shown in result.stdout.str().splitlines() if line in shown]
+    assert len(told) == 1
+    assert "Traceback" not in result.stdout.str()
 
 
 def test_those_who_have_no_claims_pay_next_to_nothing(tmp_path: Path) -> None:
     # As a plugin found by its entry point would be: imported when pytest starts.
-    (tmp_path / "claims.toml").write_text("[insurance]\n")
+    (tmp_path / "claims.toml").write_text('schema = "insurance/1"\n')
     (tmp_path / "test_light.py").write_text(
         "import sys\n"
         "def test_light():\n"

@@ -140,10 +140,15 @@ def test_records_of_other_versions_and_other_ideas_are_passed_over(run, toy):
     assert len(failed_before(ledger, "toy", content, 1)) == 1
     assert failed_before(ledger, "toy", content, 0) == []
     assert failed_before(ledger, "other", content, 1) == []
-    for result in ({}, {"verdict": "refuted"}, {**record["result"], "declaration": "ab" * 32}):
-        ledger.put(
-            {**record, "result": result, "created": f"2020-01-0{len(str(result)) % 9 + 1}T00:00:00.000000+00:00"}
-        )
+    other = "ab" * 32
+    ledger.put(
+        {
+            **record,
+            "parents": [other, *record["parents"][1:]],
+            "result": {**record["result"], "declaration": other},
+            "created": "2020-01-01T00:00:00.000000+00:00",
+        }
+    )
     assert len(failed_before(ledger, "toy", content, 1)) == 1
 
 

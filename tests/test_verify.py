@@ -11,11 +11,14 @@ import jax
 import pytest
 import sympy as sp
 
+from idealab import registry
 from idealab.errors import DeclarationError, NothingMatchedError, UnknownNameError, UsageError
 from idealab.idea import Assumption, Named, Rival
 from idealab.judge.shapes import Slope
 from idealab.ledger.records import BATCH, DECLARATION
 from idealab.ledger.store import Ledger
+from idealab.request import Request, inquire
+from idealab.run import Silence
 
 ROOT = Path(__file__).parents[1]
 KNOB = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -336,3 +339,28 @@ def _rises(toy):
             "slope", "on logarithmic axes", lambda known: sp.Eq(height(force), known["law"].rhs.diff(force) * force)
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, ()),
+        ({"seeds": 8}, ("at most 8 seeds",)),
+        ({"seeds": 999, "levels": ["idealized", "network"]}, ()),
+        ({"select": ["height"], "levels": ["idealized"]}, ("only height", "only idealized")),
+        ({"quick": True}, ("quick", "only idealized")),
+        ({"settings": {"t": 3.0}, "master_seed": 1}, ("t=3.0",)),
+    ],
+)
+def test_what_a_request_leaves_out_is_said(toy, monkeypatch, options, words):
+    real = replace(toy.experiment(), name="field", level="real data")
+    experiments = (toy.experiment(),) if "network" in options.get("levels", ()) else (toy.experiment(), real)
+    monkeypatch.setattr(registry, "load_experiments", lambda name: experiments)
+    assert inquire(Request(toy.idea(), record=False, **options), Silence()).narrowed == words
+
+
+def test_what_was_left_out_is_kept(toy):
+    found = toy.verify(select=["curve"], seeds=8, mutants=False)
+    assert found.narrowed == ("only curve", "experiments that were handed in", "at most 8 seeds", "no wrong formulas")
+    assert Ledger(toy.ledger).get(found.record)["result"]["narrowed"] == list(found.narrowed)
+    assert found.notes[-1].startswith("of less than all: only curve; ")

@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "idea": FOUNDATION | {"report"},
     "experiment": FOUNDATION,
     "registry": CONTRACT,
-    "ledger": CONTRACT,
+    "ledger": CONTRACT | {"verification"},  # whose fields are what a record must have
     "devices": {"errors"},
     "programs": CONTRACT | {"cache", "devices", "source", "simulate"},
     "simulator": CONTRACT | {"devices", "programs", "simulate"},

@@ -22,7 +22,7 @@ Observe = Callable[[Array, Condition], Observation]
 
 A, B, OTHER, LAST = range(4)
 EXACT = (1, 2, 3, 5, 8, 16, 32, 64)
-LONG = (100, 400, 1600)
+LONG = (100, 400, 1600, 6400)
 PROMPTS = (6, 20, 60)
 PUBLISHED = (4, 8, 16, 32, 64, 128, 256)
 """Lengths of prompts."""
@@ -174,7 +174,13 @@ def _at(share: float, p_a: float, p_b: float) -> Condition:
 
 
 def _counted(
-    name: str, statement: str, lengths: tuple[int, ...], *conditions: Condition, log: bool = False, **toggles: Condition
+    name: str,
+    statement: str,
+    lengths: tuple[int, ...],
+    *conditions: Condition,
+    log: bool = False,
+    block: int = 4,
+    **toggles: Condition,
 ) -> Experiment:
     """An experiment by counting; several lengths are checkpoints."""
     return Experiment(
@@ -187,6 +193,7 @@ def _counted(
         checkpoints={name: ("T", tuple(map(float, lengths)))} if len(lengths) > 1 else {},
         toggles=toggles,
         ranges=_RANGES,
+        block=block,
     )
 
 
@@ -210,12 +217,13 @@ experiments = (
     ),
     _counted(
         "log_change",
-        "its logarithm for prompts of up to 1600 tokens",
+        "its logarithm for prompts of up to 6400 tokens",
         LONG,
         _at(_GOLDEN, 0.3, 0.2),
         _at(_ROOT_2, 0.25, 0.12),
         _at(_ROOT_3, 0.2, 0.15),
         log=True,
+        block=16,
         generic_odds=_at(0.5, 0.3, 0.15).but("odds of one"),
     ),
     _counted(
@@ -230,7 +238,7 @@ experiments = (
         "boundary",
         "prompts of 1000 tokens, b more and more frequent",
         (1000,),
-        *(_at(_ROOT_2, 0.25, p_b) for p_b in (0.2, 0.27, 0.32, 0.39, 0.46)),
+        *(_at(_ROOT_2, 0.25, p_b) for p_b in (0.2, 0.27, 0.33, 0.375, 0.46)),
     ),
     _counted(
         "by_closeness",

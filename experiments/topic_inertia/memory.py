@@ -13,19 +13,43 @@ from jax import Array
 
 from idealab.experiment import Condition, Experiment, Observation
 
-PROMPTS = 10000
+PROMPTS = 20000
 
 
-def account(p: Array, s: Array, own: Array, recall: Array, ages: Array) -> dict[str, Array]:
+TERMS = 48
+"""Terms of a Fourier series that are added up: their frequencies are a parameter, of which theory makes use.
+
+Enough for weights of one size; where a few tokens weigh most, the sum has lumps, and takes more.
+"""
+
+SHORTFALL = 0.1
+"""The part of the chance of a change that training may leave, which stops before its loss is least."""
+
+
+def account(
+    p: Array,
+    s: Array,
+    own: Array,
+    recall: Array,
+    ages: Array,
+    *,
+    last: Array | None = None,
+    shortfall: float = 0.0,
+    terms: int = TERMS,
+) -> dict[str, Array | float]:
     """Instance parameters of a memory: chances p (k,) of tokens, scores s (last token, token), and weights of ages.
 
-    ``reach`` is nine standard deviations beyond the mean of the sum, or the largest that it can be.
+    The last token is drawn like the others, or has the chances ``last``. ``reach`` is nine standard deviations beyond
+    the mean of the sum, or the largest that it can be; ``u`` are the odd multiples of ``pi/reach``. ``shortfall`` is
+    the part of the chance of a change that training which stops early may leave; none for weights that nobody trained.
     """
     mean = own + s @ p * jnp.sum(ages * recall)
     variance = (s**2 @ p - (s @ p) ** 2) * jnp.sum(ages * recall**2)
     largest = jnp.abs(own) + jnp.max(jnp.abs(s), axis=1) * jnp.sum(ages * jnp.abs(recall))
     reach = jnp.max(jnp.minimum(jnp.abs(mean) + 9 * jnp.sqrt(variance), largest)) * 1.001
-    return {"p": p, "s": s, "own": own, "recall": recall, "ages": ages, "reach": reach}
+    frequencies = (2 * jnp.arange(terms) + 1) * jnp.pi / reach
+    found = {"p": p, "last": p if last is None else last, "s": s, "own": own, "recall": recall, "ages": ages}
+    return {**found, "reach": reach, "u": frequencies, "shortfall": shortfall}
 
 
 def fading(length: int, slope: Array | float, ages: int = 32) -> tuple[Array, Array]:
@@ -50,29 +74,37 @@ def _attend(tokens: Array, h: Array, values: Array, slope: Array) -> Array:
 
 
 def observe_attention(key: Array, condition: Condition) -> Observation:
-    """Random key-query products, values near the log-odds of the tokens; and what an exchange of tokens does."""
-    keys = jax.random.split(key, 5)
-    both, length = topics(keys[0], condition["spread"]), condition["length"]
-    h = condition["products"] * jax.random.normal(keys[1], (VOCABULARY,) * 2)
-    values = jnp.log(both[0] / both[1]) + 0.2 * jax.random.normal(keys[2], (VOCABULARY,))
-    tokens = draw(keys[3], both[0], PROMPTS, length)
+    """Random key-query products, values near the log-odds of the tokens; and what an exchange of tokens does.
+
+    The two topics belong to the condition: between seeds their weights differ, by about a tenth.
+    """
+    keys = jax.random.split(key, 4)
+    both, length = topics(jax.random.key(condition["topics"]), condition["spread"]), condition["length"]
+    h = 0.1 * jax.random.normal(keys[0], (VOCABULARY,) * 2)
+    values = jnp.log(both[0] / both[1]) + 0.1 * jax.random.normal(keys[1], (VOCABULARY,))
+    tokens = draw(keys[2], both[0], PROMPTS, length)
     read = _attend(tokens, h, values, condition["slope"])
-    mixed = jnp.append(jax.random.permutation(keys[4], length - 1), length - 1)
+    mixed = jnp.append(jax.random.permutation(keys[3], length - 1), length - 1)
     moved = _attend(tokens[:64, mixed], h, values, condition["slope"]) - read[:64]
     s = jnp.exp(h) * values
-    weights = fading(length, condition["slope"]) if condition["fades"] else evenly(length)
+    weights = fading(length, condition["slope"], length - 1) if condition["fades"] else evenly(length)
     return Observation(
         account(both[0], s, jnp.diagonal(s), *weights),
         {"change_by_memory": jnp.mean(read < 0), "order_change": jnp.max(jnp.abs(moved))},
     )
 
 
-def _attention(length: int, slope: float, spread: float) -> Condition:
-    settings = {"length": length, "slope": slope, "spread": spread, "products": 0.5, "fades": slope > 0}
+def _attention(number: int, length: int, slope: float, spread: float) -> Condition:
+    settings = {"length": length, "slope": slope, "spread": spread, "topics": number, "fades": slope > 0}
     return Condition(settings, f"T={length}, slope={slope:g}, spread={spread:g}")
 
 
-_ATTENTION = tuple(_attention(*three) for three in ((16, 0.0, 0.4), (16, 0.0, 0.6), (40, 0.1, 0.7), (40, 0.3, 0.9)))
+_ATTENTION = (
+    _attention(1, 16, 0.0, 0.7),
+    _attention(2, 6, 0.0, 0.9),
+    _attention(3, 8, 0.4, 1.0),
+    _attention(4, 16, 0.1, 0.7),
+)
 
 attention = Experiment(
     name="attention, any memory",
@@ -81,6 +113,7 @@ attention = Experiment(
     observe=observe_attention,
     observables=("change_by_memory",),
     conditions=_ATTENTION,
+    block=24,
 )
 order = Experiment(
     name="attention, order",
@@ -149,13 +182,14 @@ def observe_bounded(key: Array, condition: Condition) -> Observation:
         total, depth = jnp.clip(total + x[token], -ceiling, ceiling), depth - jnp.where(positive, x[token], 0.0)
         return (total, depth, positive & (total >= 0)), None
 
-    start = jnp.zeros(PROMPTS // 2)
-    total, negative = jax.lax.scan(read, start, draw(keys[1], both[0], late, PROMPTS // 2))
-    other = draw(keys[2], both[1], turn, PROMPTS // 2)
+    start = jnp.zeros(PROMPTS // 4)
+    total, negative = jax.lax.scan(read, start, draw(keys[1], both[0], late, PROMPTS // 4))
+    other = draw(keys[2], both[1], turn, PROMPTS // 4)
     (_, depth, _), _ = jax.lax.scan(against, (total, start, jnp.ones_like(start, bool)), other)
     spread = jnp.sqrt(x**2 @ both[0] - (x @ both[0]) ** 2)
     return Observation(
-        {"sigma": spread, "depth": jnp.mean(depth)}, {"log_plateau": jnp.log(jnp.mean(negative[late // 2 :]))}
+        {"sigma": spread, "depth": jnp.mean(depth), "soft": 0.0},
+        {"log_plateau": jnp.log(jnp.mean(negative[late // 2 :]))},
     )
 
 
@@ -166,8 +200,10 @@ bounded = Experiment(
     observe=observe_bounded,
     observables=("log_plateau",),
     conditions=tuple(
-        Condition({"ceiling": ceiling, "spread": spread}) for ceiling, spread in ((3.0, 0.4), (4.0, 0.5), (4.5, 0.7))
+        Condition({"ceiling": ceiling, "spread": spread})
+        for ceiling, spread in ((3.0, 0.4), (4.0, 0.5), (6.0, 0.9), (5.0, 1.2))
     ),
+    block=16,
 )
 
 # --- Prompts of two topics --------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from idealab.experiments.topic_inertia.memory import account, evenly, fading
+from idealab.experiments.topic_inertia.memory import SHORTFALL, account, evenly, fading
 from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from idealab.experiments.topic_inertia.trained import (
     AGES,
@@ -29,6 +29,8 @@ from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import kept
 from idealab.simulate.network import Attention, Weights
 
+_TRAINED: Any = {"shortfall": SHORTFALL, "terms": 96}
+
 
 def _remembers(condition: Condition, module: nn.Module, weights: Weights, both: Array, kernel: Array) -> dict[str, Any]:
     """Instance parameters of the memory: learned scores of attention, those of exact Bayes for the other networks."""
@@ -38,11 +40,17 @@ def _remembers(condition: Condition, module: nn.Module, weights: Weights, both: 
         h, value = (jnp.asarray(module.apply(exact, method=name)) for name in ("score", "value"))
         s = jnp.exp(h - jnp.max(h, axis=1, keepdims=True)) * decision(value, both)
         own = jnp.diagonal(s)
-        return account(both[0], s, own, *(fading(length, module.slope) if module.slope else evenly(length)))
+        return account(
+            both[0],
+            s,
+            own,
+            *(fading(length, module.slope) if module.slope else evenly(length)),
+            **_TRAINED,
+        )
     s = jnp.broadcast_to(x, (VOCABULARY, VOCABULARY))
     if condition["memory"] == "measured":
-        return account(both[0], s, x, kernel[1:] / kernel[0], jnp.ones(AGES - 1))
-    return account(both[0], s, x, *evenly(length))
+        return account(both[0], s, x, kernel[1:] / kernel[0], jnp.ones(AGES - 1), **_TRAINED)
+    return account(both[0], s, x, *evenly(length), **_TRAINED)
 
 
 def observe(key: Array, condition: Condition) -> Observation:
@@ -58,6 +66,7 @@ def observe(key: Array, condition: Condition) -> Observation:
             **_remembers(condition, module, trained["weights"], both, jnp.asarray(seen["kernel"])),
             "sigma": jnp.sqrt(x**2 @ both[0] - (x @ both[0]) ** 2),
             "depth": seen["depth"],
+            "soft": 1.0,
             "bayes": seen["bayes"][at],
             "gradient_evaluations": settings["steps"] * settings["batch"],
         },

@@ -20,7 +20,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from idealab.experiments.topic_inertia.memory import account, evenly
+from idealab.experiments.topic_inertia.memory import SHORTFALL, account, evenly
 from idealab.experiments.topic_inertia.prompts import draw
 from jax import Array
 
@@ -155,8 +155,10 @@ def observe(key: Array, condition: Condition) -> Observation:
     at = LENGTHS.index(length)
     parameters: dict[str, Any] = {"p": shares[0], "q": shares[1]}
     if "scores" in seen:
-        s = jnp.broadcast_to(jnp.asarray(seen["scores"][at], float), (WORDS, WORDS))
-        parameters |= account(shares[0], s, s[:, OTHER], *evenly(length))
+        s = jnp.asarray(seen["scores"][at], float)[None]
+        parameters |= account(
+            shares[0], s, s[:, OTHER], *evenly(length), last=jnp.ones(1), shortfall=SHORTFALL, terms=512
+        )
     evaluations = settings["steps"] * settings["batch"]
     return Observation(
         {**parameters, "gradient_evaluations": evaluations},

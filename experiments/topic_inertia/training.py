@@ -112,6 +112,7 @@ def observe_odds_by_descent(key: Array, condition: Condition) -> Observation:
 # --- Chains, and two keys ---------------------------------------------------------------------------------------------
 
 CHAIN_LOG_TIMES: LogTimes = (15.0, 1e4, 1e5)
+TWO_KEYS_LOG_TIMES: LogTimes = tuple(10.0**power for power in (2, 2.75, 3.5, 4.25, 5))
 
 
 def chain_prompts(first: int, second: int) -> tuple[Prompt, ...]:
@@ -121,11 +122,11 @@ def chain_prompts(first: int, second: int) -> tuple[Prompt, ...]:
 
 
 def _speeds(
-    key: Array, condition: Condition, prompts: tuple[Prompt, ...], keys: tuple[int, ...]
+    key: Array, condition: Condition, prompts: tuple[Prompt, ...], keys: tuple[int, ...], times: LogTimes
 ) -> tuple[Array, Array]:
     """Length of the tokens, which are orthogonal, and how fast W (t, K, keys) moves with ln t, as one matrix or two.
 
-    Between one of the times of chains and the next; only the columns of W that belong to keys are touched.
+    Between one of the times and the next; only the columns of W that belong to keys are touched.
     """
     size = max(keys) + 1
     key_counts, key_start, key_length = jax.random.split(key, 3)
@@ -138,7 +139,7 @@ def _speeds(
         w0, columns = (both[:size], both[size:]), lambda w: w[0] @ w[1].T
     whole = lambda w: jnp.zeros((size, size)).at[:, np.array(keys)].set(columns(w))
     push = descent_push(lambda w: gaps.log_loss(whole(w).reshape(-1)), condition["eta"])
-    log_times = jnp.asarray(CHAIN_LOG_TIMES)
+    log_times = jnp.asarray(times)
     w = jax.vmap(columns)(follow(push, w0, log_times).weights)
     return length, jnp.diff(w, axis=0) / jnp.diff(log_times)[:, None, None]
 
@@ -146,7 +147,7 @@ def _speeds(
 def observe_chains(key: Array, condition: Condition) -> Observation:
     """Two chains that nothing compares, under one key."""
     n, more = condition["n_1"], condition["n_2"]
-    length, speeds = _speeds(key, condition, chain_prompts(n, more), (n + more,))
+    length, speeds = _speeds(key, condition, chain_prompts(n, more), (n + more,), CHAIN_LOG_TIMES)
     speeds = speeds[..., 0]
     chain = speeds[:, :n] - jnp.mean(speeds[:, :n], axis=1, keepdims=True)
     return Observation(
@@ -161,8 +162,9 @@ def observe_chains(key: Array, condition: Condition) -> Observation:
 
 def observe_two_keys(key: Array, condition: Condition) -> Observation:
     """Under one key token 0 comes before 1, under the other before 2."""
-    speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4))[1][1:, :, 0]
-    return Observation({}, {"transfer": (speeds[:, 0] - speeds[:, 2]) / (speeds[:, 0] - speeds[:, 1])})
+    speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4), TWO_KEYS_LOG_TIMES)[1][:, :, 0]
+    trained, untrained = (speeds[:, 0] - speeds[:, other] for other in (1, 2))
+    return Observation({}, {"transfer": (untrained / trained)[-1:], "apart": (trained - untrained) / trained})
 
 
 # --- Edges: any tokens, several keys ----------------------------------------------------------------------------------
@@ -257,8 +259,8 @@ def _chains(n_1: int, n_2: int, eta: float) -> Condition:
 
 
 _SINGLE = (
-    Condition({"rho": 0.5, "eta": 0.1, "weight_decay": 0.0}),
-    Condition({"rho": 3.0, "eta": 0.05, "weight_decay": 0.0}),
+    Condition({"rho": 0.2, "eta": 0.1, "weight_decay": 0.0}),
+    Condition({"rho": 5.0, "eta": 0.05, "weight_decay": 0.0}),
 )
 _KEYS = Condition({"eta": 0.2, "matrices": 1})
 _EDGES = {"turned": 0.0, "start": 0.0, "optimizer": "log time", "data": "trees"}
@@ -274,6 +276,7 @@ experiments: tuple[Experiment, ...] = (
         observables=("odds",),
         conditions=tuple(Condition({"rho": c["rho"], "eta": c["eta"]}) for c in _SINGLE),
         checkpoints={"odds": ("log_t", ODDS_LOG_TIMES)},
+        block=16,
         ranges=_ETA,
     ),
     Experiment(
@@ -284,6 +287,7 @@ experiments: tuple[Experiment, ...] = (
         observables=("odds",),
         conditions=_SINGLE,
         checkpoints={"odds": _log(ODDS_TIMES)},
+        block=16,
         toggles={"no_weight_decay": _SINGLE[0].but("weight decay 0.01", weight_decay=0.01)},
     ),
     Experiment(
@@ -303,7 +307,7 @@ experiments: tuple[Experiment, ...] = (
         observe=observe_two_keys,
         observables=("transfer",),
         conditions=(_KEYS,),
-        checkpoints={"transfer": ("log_t", CHAIN_LOG_TIMES[2:])},
+        checkpoints={"transfer": ("log_t", TWO_KEYS_LOG_TIMES[4:]), "apart": ("horizon", TWO_KEYS_LOG_TIMES[1:])},
         toggles={"one_matrix": _KEYS.but("W = K Q^T", matrices=2)},
     ),
     Experiment(

@@ -77,10 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = f"; try '{error.ctx.command_path} --help'" if isinstance(error, click.UsageError) and error.ctx else ""
         say(f"error: {_one_line(error.format_message()).rstrip('.')}{hint}")
         return ExitCode.USAGE
+    except DeclarationChangedError as error:
+        say(f"error: {_one_line(error.message)}")
+        for line in error.differences:
+            say(f"  {_one_line(line)}")
+        return of_error(error)
     except IdealabError as error:
         say(f"error: {_one_line(str(error))}")
-        for line in error.differences if isinstance(error, DeclarationChangedError) else ():
-            say(f"  {_one_line(line)}")
         return of_error(error)
     except Exception as error:
         if os.environ.get("IDEALAB_TRACEBACK"):

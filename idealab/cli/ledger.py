@@ -13,7 +13,7 @@ import click
 from idealab.cli.console import draw, say, width, write
 from idealab.cli.exit_code import ExitCode, of_verdict
 from idealab.cli.progress import watching
-from idealab.errors import LedgerError
+from idealab.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
     from idealab.ledger.store import Ledger
@@ -35,6 +35,14 @@ def _opened(place: str | None) -> Ledger:
     return Ledger.at(place)
 
 
+def _there(place: str | None) -> Ledger:
+    """Open a ledger that must be there: of one that is not, nothing is to be said, and least that all is well."""
+    store = _opened(place)
+    if not store.there:
+        raise UsageError(f"there is no ledger {store.path}; name one with --ledger or IDEALAB_LEDGER")
+    return store
+
+
 def _printed(document: dict[str, Any]) -> None:
     from idealab.report.document import document as written
 
@@ -49,9 +57,9 @@ def _printed(document: dict[str, Any]) -> None:
 @click.option("-n", "most", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
 def log(place: str | None, as_json: bool, idea: str | None, kind: str, most: int) -> None:
     """What there is, the newest first."""
-    from idealab.report import ledger as drawn
+    from idealab.report import ledger as drawn, number
 
-    store = _opened(place)
+    store = _there(place)
     names = store.find(schema=f"idealab/{kind}/1", idea=idea)
     shown: list[tuple[str, dict[str, Any]]] = []
     for sha in reversed(names[-most:]):
@@ -67,8 +75,8 @@ def log(place: str | None, as_json: bool, idea: str | None, kind: str, most: int
     elif shown:
         draw(drawn.others(shown, width()))
     left = f", of which the newest {most} are shown" if len(names) > most else ""
-    plural = "batches" if kind == "batch" else f"{kind}s"
-    say(f"{len(names)} {plural} of {store.count()} records in {store.path}{left}")
+    plural = kind if len(names) == 1 else "batches" if kind == "batch" else f"{kind}s"
+    say(f"{len(names)} {plural} of {number.count(store.count(), 'record')} in {store.path}{left}")
     for line in store.warnings:
         say(f"warning: {line}")
 
@@ -108,14 +116,17 @@ def show(record: str, place: str | None, as_json: bool) -> None:
 @_json
 @click.option("--objects-only", is_flag=True, help="Hash and parse every record, and judge nothing again.")
 def check(records: Sequence[str], place: str | None, as_json: bool, objects_only: bool) -> ExitCode:
-    """Hash every record again, and judge verifications again from what was observed; all, or those named.
+    """Hash every record again, and build verifications again from what was observed; all, or those named.
 
-    An idea that is not installed, or that declares other things by now, cannot be judged: this is said, and no fault.
+    Every field is compared, but for dates, wall-clock, numbers of devices and tales of earlier runs, which follow from
+    nothing that is recorded. An idea that is not installed, or that declares other things by now, cannot be judged:
+    this is said, and no fault.
+
     Exit code 1 if something is damaged, incomplete, or judged otherwise.
     """
     from idealab.ledger.records import VERIFICATION
 
-    store = _opened(place)
+    store = _there(place)
     wanted = [store.resolve(record, VERIFICATION) for record in records]
     with watching("check") as progress:
         progress.unit = "records"
@@ -123,9 +134,11 @@ def check(records: Sequence[str], place: str | None, as_json: bool, objects_only
         progress.planned(store.count())
         health = store.health(step=lambda: progress.step("hashing"))
         judged: list[Rechecked] = []
+        unverified: Sequence[str] = ()
         if not objects_only:
-            from idealab.rejudge import recheck
+            from idealab.rejudge import UNVERIFIED, recheck
 
+            unverified = UNVERIFIED
             sound = [sha for sha, entry in health.entries.items() if entry.schema == VERIFICATION]
             judged = recheck(store, wanted or sound, lambda idea: progress.stage(f"judging {idea} again"))
     if as_json:
@@ -137,12 +150,15 @@ def check(records: Sequence[str], place: str | None, as_json: bool, objects_only
                 "ledger": str(store.path),
                 **{name: getattr(health, name) for name in fields},
                 "judged": again,
+                "unverified": unverified,
             }
         )
     else:
         from idealab.report import ledger as drawn
 
         draw(drawn.check(health, judged, width()))
+        if judged:
+            say(f"of verifications, not verified: {', '.join(unverified)}")
     wrong = health.damaged or health.incomplete or [one for one in judged if one.state == "differs"]
     return ExitCode.REFUTED if wrong else ExitCode.SUPPORTED
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from idealab.cli.console import say, width, write
+from idealab.cli.latest import Latest, latest
 
 if TYPE_CHECKING:
     from idealab.registry import Summary
@@ -29,23 +30,23 @@ def command(ledger: str | None) -> None:
     write("\n".join(lines) if lines else "no ideas found")
 
 
-def _last(place: str | None) -> Mapping[str, Mapping[str, Any]]:
-    """The newest verification of every idea; an unreadable ledger is said and otherwise passed over."""
+def _last(place: str | None) -> Mapping[str, Latest]:
+    """The latest verdict on every idea; an unreadable ledger is said and otherwise passed over."""
     from idealab.errors import LedgerError
     from idealab.ledger import Ledger
 
     ledger = Ledger(place) if place else Ledger.default()
     try:
-        newest = {idea: document for idea, (_, document) in ledger.newest().items()}
+        found = latest(ledger)
     except LedgerError as error:
         say(f"warning: {error}")
         return {}
     for warning in ledger.warnings:
         say(f"warning: {warning}")
-    return newest
+    return found
 
 
-def _entry(idea: Summary, last: Mapping[str, Any] | None, indent: int) -> Iterator[str]:
+def _entry(idea: Summary, last: Latest | None, indent: int) -> Iterator[str]:
     room = min(width(), _SHORT)
     yield from textwrap.wrap(
         idea.statement, room, initial_indent=idea.name.ljust(indent), subsequent_indent=" " * indent
@@ -54,10 +55,12 @@ def _entry(idea: Summary, last: Mapping[str, Any] | None, indent: int) -> Iterat
     yield from textwrap.wrap(facts, room, initial_indent=" " * indent, subsequent_indent=" " * indent)
 
 
-def _verdict(document: Mapping[str, Any]) -> str:
-    result = document["result"]
+def _verdict(last: Latest) -> str:
+    document = last.document
+    result: Mapping[str, Any] = document["result"]
     cost: Mapping[str, Any] = result.get("cost", {})
     verdict = f"{result.get('verdict', 'unknown')} on {document['created'][:10]}"
     if "seconds" in cost and not cost.get("reused_seeds"):  # what came from the ledger says nothing of the usual cost
         verdict += f", {cost['seconds']:.0f} s"
-    return verdict
+    verdict += f", of less than all: {last.narrowed}" if last.narrowed else ""
+    return verdict + (f" · {last.since}" if last.since else "")

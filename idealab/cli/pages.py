@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from idealab.cli.latest import latest
 from idealab.cli.progress import Watcher
 from idealab.cli.report import installed, read
 from idealab.errors import LedgerError, UsageError
@@ -42,7 +43,7 @@ def write_page(ledger: Ledger, record: str, folder: Path, progress: Watcher) -> 
 
 
 def write_index(ledger: Ledger, folder: Path, progress: Watcher) -> tuple[Path, int]:
-    """Write the index of all ideas and a page for the latest verification of each; return the index, and how many.
+    """Write the index of all ideas and a page for the latest verdict on each; return the index, and how many.
 
     An idea whose record cannot be shown stands in the index without a page, and a warning says why.
 
@@ -55,19 +56,19 @@ def write_index(ledger: Ledger, folder: Path, progress: Watcher) -> tuple[Path, 
     from idealab.report import folder as folders
     from idealab.report.index import Entry, entry, index
 
-    newest = ledger.newest()
+    newest = latest(ledger)
     for warning in ledger.warnings:
         progress.warn(warning)
     progress.unit = "ideas"
     progress.planned(len(newest))
     files: dict[str, bytes] = {}
     entries = {name: Entry(name, summary.statement) for name, summary in ideas().items()}
-    for name, (record, document) in newest.items():
+    for name, (record, document, _, since) in newest.items():
         try:
             source = read(ledger, record)
             file = _file(source.result)
             files[file] = _page(source, progress).encode()
-            entries[name] = entry(source.result, document["created"], file)
+            entries[name] = entry(source.result, document["created"], file, since)
         except LedgerError as error:
             progress.warn(str(error))
             said = entries[name].statement if name in entries else ""

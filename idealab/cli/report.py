@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from idealab.cli.console import say, write
+from idealab.cli.latest import latest
 from idealab.cli.progress import Watcher, watching
 from idealab.report import number
 
@@ -22,12 +23,22 @@ if TYPE_CHECKING:
 @click.option("--html", "as_page", is_flag=True, help="Write the page instead: one file that loads and runs nothing.")
 @click.option("--all", "every", is_flag=True, help="Write the pages of all ideas' latest verdicts, and an index.")
 @click.option("--to", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Where to write.")
+@click.option(
+    "--width",
+    type=click.FloatRange(4, 10),
+    default=6.75,
+    show_default=True,
+    metavar="INCHES",
+    help="Width of the text, which the wide figures of the kit fill; NeurIPS has 5.5.",
+)
 @click.option("--ledger", metavar="DIR", help="Where the record lies [IDEALAB_LEDGER, or .idealab].")
-def command(record: str | None, as_page: bool, every: bool, folder: Path | None, ledger: str | None) -> None:
+def command(
+    record: str | None, as_page: bool, every: bool, folder: Path | None, width: float, ledger: str | None
+) -> None:
     """Make a paper kit from RECORD: the beginning of its hash, or the name of an idea for its latest verification.
 
     DIR then holds main.tex, which compiles into a supplement of about four pages, and what it is made of: figures of
-    one and two columns as PDF, tables for booktabs, numbers.tex with a macro for every number, the derivation, and
+    one and two columns as PDF, tables for booktabs, numbers.tex with every number by its name, the derivation, and
     references.bib. The same record gives the same files, byte for byte. Files in DIR that are not of the kit are left
     alone, and none is overwritten that was changed.
 
@@ -45,17 +56,17 @@ def command(record: str | None, as_page: bool, every: bool, folder: Path | None,
     elif as_page:
         _page(record, place, ledger)
     else:
-        _kit(record, place, ledger)
+        _kit(record, place, width, ledger)
 
 
-def _kit(record: str, folder: Path, ledger: str | None) -> None:
+def _kit(record: str, folder: Path, width: float, ledger: str | None) -> None:
     with watching(f"report {record}") as progress:
         from idealab.ledger import Ledger
 
         source = found(Ledger.at(ledger), record, progress)
         from idealab.report import folder as folders, paper
 
-        written = folders.write(folder, paper.kit(source, progress.stage))
+        written = folders.write(folder, paper.kit(source, progress.stage, width))
     result = source.result
     write(f"{len(written)} files in {folder}, from record {(result.record or '')[:8]}: {result.idea}, {result.verdict}")
     if source.idea is None:
@@ -130,7 +141,7 @@ def read(ledger: Ledger, sha: str) -> Source:
 
 
 def resolved(ledger: Ledger, record: str) -> str:
-    """The full name of the verification that is meant: the latest of an idea, or the one that begins so.
+    """The full name of the verification that is meant: the latest of all of an idea, or the one that begins so.
 
     Raises
     ------
@@ -141,9 +152,9 @@ def resolved(ledger: Ledger, record: str) -> str:
     from idealab.ledger import VERIFICATION
     from idealab.registry import ideas
 
-    of_idea = ledger.find(schema=VERIFICATION, idea=record)
-    if of_idea:
-        return of_idea[-1]
+    if of_idea := ledger.find(schema=VERIFICATION, idea=record):
+        found = latest(ledger, record).get(record)
+        return found.record if found else of_idea[-1]  # which is damaged, and says so when it is read
     if record in ideas():
         raise UsageError(f"there is no verification of {record!r} in {ledger.path}; run: idealab verify {record}")
     begin = [sha for sha in ledger.find(schema=VERIFICATION) if sha.startswith(record.lower())]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from idealab.errors import LedgerError, UsageError
-from idealab.ledger.health import complaint, in_the_future
+from idealab.ledger.health import FUTURE, complaint, in_the_future
 from idealab.ledger.index import Entry, entry_of
 from idealab.ledger.records import BATCH, DECLARATION, LARGEST, canonical, decode
 from idealab.ledger.store import Ledger
@@ -31,6 +31,10 @@ MANIFEST = "manifest.json"
 MOST_RECORDS = 200_000
 MOST_BYTES = 2**30
 """What a bundle may hold in all, unpacked."""
+MOST_PACKED = 100
+"""How many times the size of its file a bundle may unpack to, above 16 MiB: numbers pack two or three times, bombs a
+thousand times."""
+_SMALL = 16 * 2**20
 
 _MEMBER = re.compile(r"objects/([0-9a-f]{2})/(\1[0-9a-f]{62})\.json", re.ASCII)
 _WRITTEN = (1980, 1, 1, 0, 0, 0)  # the earliest time that zip knows: bundles do not tell when they were made
@@ -78,7 +82,7 @@ def export(ledger: Ledger, records: Collection[str], file: Path, step: Step = la
     LedgerError
         If one of the records is missing or damaged, or the file cannot be written.
     """
-    names = _closed(ledger, records or ledger.find())
+    names = _closed(ledger, records or ledger.find(certain=True))
     if not names:
         raise UsageError(f"the ledger {ledger.path} holds no record to export; name another with --ledger")
     try:
@@ -113,7 +117,7 @@ def _closed(ledger: Ledger, records: Collection[str]) -> list[str]:
         record = ledger.get(sha)
         names |= set(record.get("parents", ()))
         if record["schema"] == DECLARATION:
-            names |= set(ledger.find(parent=sha))
+            names |= set(ledger.find(parent=sha, certain=True))
     return sorted(names)
 
 
@@ -148,9 +152,10 @@ def import_bundle(ledger: Ledger, file: Path, step: Step = lambda: None) -> Impo
         ledger.ensure_writable()
         known = 0
         # What others rest on comes first: an import that is killed leaves nothing without its parents.
-        for sha in sorted(entries, key=lambda sha: (_RANK.get(entries[sha].schema, 2), sha)):
-            known += not ledger.take(sha, _read(file, bundle, members[sha], sha), entries[sha])
-            step()
+        with ledger.together():
+            for sha in sorted(entries, key=lambda sha: (_RANK.get(entries[sha].schema, 2), sha)):
+                known += not ledger.take(sha, _read(file, bundle, members[sha], sha), entries[sha])
+                step()
     now = time.time()
     ahead = tuple(words for sha, entry in entries.items() if (words := in_the_future(sha, entry, now)))
     return Imported(len(entries) - known, known, ahead)
@@ -192,6 +197,8 @@ def _members(file: Path, bundle: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     if declared > MOST_BYTES:
         words = f"it says it unpacks to {declared / 2**20:.0f} MiB, and {MOST_BYTES >> 20} are allowed"
         raise _refusal(file, f"{words}; export in parts")
+    if declared > max(_SMALL, MOST_PACKED * file.stat().st_size):
+        raise _refusal(file, f"it says it unpacks to {MOST_PACKED} times its size and more, as a zip bomb does")
     if sum(info.compress_size for info in infos) > file.stat().st_size:
         raise _refusal(file, "its members overlap, as in a zip bomb")
     if MANIFEST not in members:
@@ -209,6 +216,8 @@ def _members(file: Path, bundle: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _manifest(file: Path, data: bytes) -> dict[str, Any]:
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > 2 * MOST_RECORDS:
+        raise _refusal(file, f"its {MANIFEST} lists more than {MOST_RECORDS} records; export in parts")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -248,8 +257,9 @@ def _check_kin(file: Path, ledger: Ledger, entries: dict[str, Entry]) -> None:
         except LedgerError:
             return None
 
+    now = time.time() + FUTURE
     for sha, entry in entries.items():
-        if words := complaint(sha, entry, known):
+        if words := complaint(sha, entry, known) or in_the_future(sha, entry, now):
             raise _refusal(file, words)
 
 

@@ -18,7 +18,6 @@ from idealab.ledger.store import Ledger
 
 _ROUNDING = 1e-9  # relative; formulas of well-posed theories lose six digits of sixteen at most
 _DEVICES = 1e-6  # relative; what the same seeds differ by on other devices, with room
-_SAME = 0.01  # of the tolerance, below which numbers from the same observations are the same
 
 
 class Number(NamedTuple):
@@ -144,12 +143,49 @@ def _verifications(declared: tuple[Difference, ...], one: Mapping[str, Any], oth
         "verification",
         declared,
         tuple(differences(one["environment"], other["environment"])),
-        _differ(one, other, ("verdict", "scope", "evidence_log10", "gates", "cut_short")),
+        tuple(differences(_concluded(one), _concluded(other))),
         len(both),
         tuple((w, before[w].words, after[w].words) for w in both if close(before[w], after[w])),
         max((d for pair in standing if not math.isnan(d := distance(*pair))), default=math.nan),
         (*((w, "A") for w in before if w not in after), *((w, "B") for w in after if w not in before)),
     )
+
+
+_IDEA = ("verdict", "scope", "evidence_log10", "gates", "cut_short", "statement", "remarks", "hints")
+_SIGNATURE = (
+    "statement",
+    "level",
+    "primary",
+    "formula",
+    "known",
+    "criterion",
+    "tolerance",
+    "reason",
+    "verdict",
+    "scope",
+)
+_FURTHER = ("refuted_as_stated", "recurs", "rivals_standing")
+_CONTROL = ("statement", "condition", "expected", "seen", "ok")
+
+
+def _concluded(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What was claimed and found, without the numbers that chance gives to every run."""
+    mutants: Mapping[str, Any] = result.get("mutants") or {}
+    return {
+        **{name: result.get(name) for name in _IDEA},
+        "signatures": [
+            {
+                "name": f"{one['name']} in {one['experiment']}",
+                **{name: one.get(name) for name in (*_SIGNATURE, *_FURTHER)},
+            }
+            for one in result["signatures"]
+        ],
+        "controls": [
+            {"name": f"without {one['assumption']}", **{name: one.get(name) for name in _CONTROL}}
+            for one in result["controls"]
+        ],
+        "mutants": {name: mutants.get(name) for name in ("total", "killed", "unresolvable", "unseen")},
+    }
 
 
 def numbers_of(result: Mapping[str, Any]) -> dict[str, Number]:
@@ -166,9 +202,10 @@ def numbers_of(result: Mapping[str, Any]) -> dict[str, Number]:
                 name: float(cell[name])
                 for name in ("predicted", "measured", "standard_error", "tolerance", "deviation")
             }
-            found[", ".join(filter(None, parts))] = Number(
-                **numbers, verdict=str(cell["verdict"]), seeds=int(cell["seeds"])
-            )
+            where = ", ".join(filter(None, parts))
+            if where in found:
+                raise ValueError(f"{where!r} is there twice")
+            found[where] = Number(**numbers, verdict=str(cell["verdict"]), seeds=int(cell["seeds"]))
     return found
 
 
@@ -196,17 +233,6 @@ def close(one: Number, other: Number) -> str:
     apart, chance = distance(one, other), math.hypot(one.standard_error, other.standard_error)
     by_chance = 3 * chance / one.tolerance if one.tolerance and not math.isnan(chance) else 0.0
     return f"{apart:.3g} tolerances apart" if apart > max(1.0, by_chance) else ""
-
-
-def same(one: Number, other: Number) -> str:
-    """In words, why two cells are not the same, as they must be that come from the same observations; else empty.
-
-    Numbers may differ by a hundredth of the tolerance, or by rounding.
-    """
-    pairs = {name: (getattr(one, name), getattr(other, name)) for name in ("predicted", "measured", "tolerance")}
-    wrong = [name for name, (a, b) in pairs.items() if not _near(a, b, _SAME * one.tolerance)]
-    wrong += [name for name in ("verdict", "seeds") if getattr(one, name) != getattr(other, name)]
-    return "; ".join(f"{name} {getattr(one, name)!r} and {getattr(other, name)!r}" for name in wrong)
 
 
 def _near(one: float, other: float, room: float) -> bool:

@@ -16,6 +16,8 @@ from idealab.ledger.records import BATCH, DECLARATION, VERIFICATION
 
 SKEW = 60.0
 """Seconds by which clocks of several hosts may differ without a word."""
+FUTURE = 24 * 3600.0
+"""Seconds ahead of this clock from which a date says nothing: such a record is not imported, and counts as oldest."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,6 @@ def complaint(sha: str, entry: Entry, known: Callable[[str], Entry | None]) -> s
     if entry.schema == DECLARATION:
         return ""
     here = f"{kind_of(entry)} {sha[:12]} of {entry.idea!r}"
-    if not entry.parents:
-        return f"{here} names no declaration; it was not written by idealab"
     parents = [(parent, known(parent)) for parent in entry.parents]
     missing = [parent[:12] for parent, found in parents if found is None]
     if missing:

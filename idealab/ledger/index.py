@@ -1,13 +1,15 @@
 """The index of a ledger: what its records say about themselves, kept in SQLite, never trusted, free to be thrown away.
 
-It cannot lie by accident: an entry whose checksum does not fit is as good as absent, and the ledger reads the record
-itself. Any failure (read-only, locked, damaged, a network file system without locks) means no entries.
+An entry whose checksum does not fit is as good as absent, and the ledger reads the record itself. That finds accidents;
+whoever means to lie can compute a checksum, so nothing is decided by an entry (`idealab.ledger.store`). Any failure
+(read-only, locked, damaged, a network file system without locks) means no entries.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from datetime import datetime
@@ -63,7 +65,8 @@ class Index:
     def recall(self) -> dict[str, Entry]:
         """Return the entries that check out, by the name of their record."""
         rows = self._use("SELECT sha, entry, proof FROM entries")
-        return {sha: Entry(*json.loads(text)) for sha, text, proof in rows if proof == _proof(sha, text)}
+        found = {sha: _entry(text) for sha, text, proof in rows if proof == _proof(sha, text)}
+        return {sha: entry for sha, entry in found.items() if entry is not None}
 
     def remember(self, entries: Mapping[str, Entry]) -> None:
         """Add entries, or replace them; a failure is not an error."""
@@ -98,6 +101,17 @@ def _execute(connection: sqlite3.Connection, statement: str, rows: list[tuple[st
     if rows is None:
         return connection.execute(statement).fetchall()
     return connection.executemany(statement, rows).fetchall()
+
+
+def _entry(text: str) -> Entry | None:
+    """What a row says; None if it is none that was written here, whatever its checksum."""
+    try:
+        entry = Entry(*json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = (entry.schema, entry.idea, entry.run, *(entry.parents if isinstance(entry.parents, list) else [None]))  # pyright: ignore[reportUnnecessaryIsInstance]
+    sound = {*map(type, texts)} == {str} and type(entry.recorded) is float and type(entry.master_seed) is int
+    return entry if sound and math.isfinite(entry.recorded) else None
 
 
 def _proof(sha: str, text: str) -> str:

@@ -9,8 +9,11 @@ import errno
 import hashlib
 import os
 import re
+import stat
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,7 @@ class Objects:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lasting = set[Path]()  # folders that this process knows to outlive a power cut
+        self._waiting: set[Path] | None = None  # folders whose new names are to be made durable together
 
     def file(self, sha: str) -> Path:
         """Return where the record of this name is, or would be."""
@@ -65,16 +69,33 @@ class Objects:
             raise self._refusal("read", error) from error
         return found
 
-    def read(self, sha: str) -> tuple[bytes, float] | None:
-        """Return the bytes under a record's name, unchecked, and when they came into this ledger; None if absent."""
+    def read(self, sha: str, most: int = LARGEST + 1) -> tuple[bytes, float] | None:
+        """Return the first bytes under a record's name, unchecked, and when they came into this ledger; None if absent.
+
+        Raises
+        ------
+        LedgerError
+            If they cannot be read, or it is no file that holds bytes: a pipe would be waited for without end.
+        """
         file = self.file(sha)
         try:
-            with file.open("rb") as stream:
-                return stream.read(LARGEST + 1), os.fstat(stream.fileno()).st_mtime
+            with open(file, "rb", buffering=0, opener=_without_waiting) as stream:
+                about = os.fstat(stream.fileno())
+                if stat.S_ISREG(about.st_mode):
+                    return _first(stream, min(most, about.st_size + 1)), about.st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise LedgerError(f"record {file} cannot be read ({error.strerror}); restore it from a copy") from error
+        raise LedgerError(f"record {file} is no regular file; move it away")
+
+    def begins(self, sha: str, beginning: bytes) -> bool:
+        """Tell whether the file under a record's name can be read and begins with these bytes."""
+        try:
+            found = self.read(sha, len(beginning))
+        except LedgerError:
+            return False
+        return found is not None and found[0] == beginning
 
     def load(self, sha: str) -> tuple[dict[str, Any], float]:
         """Read and check a record; with it, the time when it came into this ledger."""
@@ -91,6 +112,11 @@ class Objects:
             return decode(data), recorded
         except LedgerError as error:
             raise LedgerError(f"record {self.file(sha)}: {error}") from error
+
+    @property
+    def there(self) -> bool:
+        """Whether there is such a directory, with records in it or none yet."""
+        return os.path.isdir(self.path / "objects")
 
     def write(self, sha: str, data: bytes) -> None:
         """Make the bytes visible under their name, all at once and only when they have reached the disk."""
@@ -142,10 +168,28 @@ class Objects:
             finally:
                 os.close(handle)
             os.replace(temporary, target)
-        finally:
+        except BaseException:
             with suppress(OSError):
                 os.unlink(temporary)
-        _sync(target.parent)
+            raise
+        if self._waiting is None:
+            _sync(target.parent)
+        else:
+            self._waiting.add(target.parent)
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Many records at once: their bytes are on the disk as ever, their names when this ends, a folder at a time."""
+        self._waiting = set()
+        try:
+            yield
+        finally:
+            folders, self._waiting = sorted(self._waiting), None
+            try:
+                for folder in folders:
+                    _sync(folder)
+            except OSError as error:
+                raise self._refusal("written", error) from error
 
     def _make(self, folder: Path) -> None:
         """Make a folder of the ledger, and the names of it and of those above it durable."""
@@ -165,6 +209,18 @@ class Objects:
             f"the ledger {self.path} cannot be {verb} ({error.strerror}); {remedy}, "
             "or choose another place with --ledger or IDEALAB_LEDGER"
         )
+
+
+def _without_waiting(file: str, flags: int) -> int:
+    return os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _first(stream: FileIO, most: int) -> bytes:
+    """The first bytes of a file, as many as there are."""
+    data = stream.read(most)
+    while len(data) < most and (more := stream.read(most - len(data))):
+        data += more
+    return data
 
 
 def _temporary_name() -> str:

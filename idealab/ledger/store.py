@@ -1,7 +1,8 @@
 """The ledger: a directory of immutable records that survives kills, and an index that may be thrown away.
 
-The truth is ``objects/ab/<sha256>.json``, one record a file. Every look-up lists the directory, takes from the index
-what checks out, and reads the rest again: an index that is missing, locked, damaged or wrong costs time, nothing else.
+The truth is ``objects/ab/<sha256>.json``, one record a file. Every look-up lists the directory and reads every
+verification itself, and what of the other records the index does not know; whoever must miss no block of seeds reads
+all of them (``certain``). So an index that is missing, locked, damaged or wrong costs time, and decides nothing.
 Several processes, on several hosts of a network file system too, need no lock: no truth rests on SQLite's, which do not
 hold there, and a record is whole or not there, under a name that only its own bytes can have.
 """
@@ -13,18 +14,20 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from idealab.errors import LedgerError, UsageError
-from idealab.ledger.health import SKEW, Health, examine, kind_of
+from idealab.ledger.health import FUTURE, SKEW, Health, examine, kind_of
 from idealab.ledger.index import RUN, Entry, Index, entry_of
 from idealab.ledger.objects import Objects
-from idealab.ledger.records import BATCH, VERIFICATION, canonical, decode, digest, is_sha256
+from idealab.ledger.records import BATCH, DECLARATION, VERIFICATION, canonical, decode, digest, is_sha256
 
 _TICK = timedelta(microseconds=2)  # times are kept as float64 seconds, good to half of this
-_END = datetime(9999, 12, 31, tzinfo=UTC).timestamp()  # there is no time after which to date anything
+_BEGINS = {DECLARATION: b'{"content":', BATCH: b'{"condition":'}
+"""How the canonical bytes of a kind begin, whatever anybody says of them."""
 
 
 class Ledger:
@@ -39,6 +42,7 @@ class Ledger:
         self._objects = Objects(self.path)
         self._index = Index(self.path / "index.sqlite3")
         self._entries: dict[str, Entry] = {}  # what this process knows already
+        self._certain = set[str]()  # of which it has read or written the record itself
         self._pending: dict[str, Entry] = {}  # what of it the index has not been told
 
     @classmethod
@@ -90,7 +94,12 @@ class Ledger:
         self._objects.write(sha, data)
         # The index learns of it at the next look-up: opening SQLite takes longer than all of the rest.
         self._entries[sha] = self._pending[sha] = entry
+        self._certain.add(sha)
         return True
+
+    def together(self) -> AbstractContextManager[None]:
+        """Within this, what is put or taken outlives a power cut from its end on: many records at once, quickly."""
+        return self._objects.together()
 
     def get(self, sha: str) -> dict[str, Any]:
         """Read a record, checking that its content is what its name says.
@@ -137,15 +146,36 @@ class Ledger:
         entry = self._entries.get(sha)
         return f"{sha[:20]} ({'not readable' if entry is None else f'{kind_of(entry)} of {entry.idea!r}'})"
 
-    def find(self, *, schema: str | None = None, idea: str | None = None, parent: str | None = None) -> list[str]:
-        """Return the names of the readable records that fit all that is given, the newest last."""
+    def find(
+        self,
+        *,
+        schema: str | None = None,
+        idea: str | None = None,
+        parent: str | None = None,
+        certain: bool = False,
+    ) -> list[str]:
+        """Return the names of the readable records that fit all that is given, the newest last.
+
+        One that is dated more than a day ahead of this clock counts as the oldest. ``certain`` reads every record: else
+        what the index says of batches is taken for true, and of verifications never.
+        """
         return self._find(
             lambda entry: (
                 schema in (None, entry.schema)
                 and idea in (None, entry.idea)
                 and (parent is None or parent in entry.parents)
-            )
+            ),
+            certain,
         )
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a ledger at all, with records or without."""
+        return self._objects.there
+
+    def ahead(self, sha: str) -> bool:
+        """Whether a record that was found is dated more than a day ahead of this clock: its date says nothing."""
+        return self._entries[sha].recorded > time.time() + FUTURE
 
     def count(self) -> int:
         """Return how many records there are, sound or not."""
@@ -181,8 +211,12 @@ class Ledger:
         Seeds may be missing between batches, where one was damaged.
         """
         run = digest(dict(zip(RUN, (experiment, condition, master_seed, environment, precision), strict=True)))
-        names = self._find(lambda entry: entry.run == run and declaration in entry.parents)
-        records = [loaded[0] for sha in names if (loaded := self._sound(sha))]
+
+        def fits(entry: Entry) -> bool:
+            return entry.run == run and declaration in entry.parents
+
+        loaded = [found for sha in self._find(fits) if (found := self._sound(sha))]
+        records = [record for record, when in loaded if fits(entry_of(record, when))]
         chosen: list[dict[str, Any]] = []
         seen = 0  # seeds below this one are taken
         for record in sorted(records, key=lambda record: (record["first_seed"], -record["seeds"])):
@@ -194,14 +228,15 @@ class Ledger:
         return chosen
 
     def now(self) -> datetime:
-        """Return the time in UTC, but always later than the newest verification: evidence keeps its order.
+        """Return the time in UTC, but later than the newest verification: evidence keeps its order.
 
-        Where the clock has been set back since that one, a warning says so.
+        Where the clock has been set back since that one, a warning says so. One that is dated more than a day ahead is
+        not followed.
         """
         now = datetime.fromtimestamp(time.time(), UTC)
         verdicts = self._find(lambda entry: entry.schema == VERIFICATION)
         seconds = self._entries[verdicts[-1]].recorded if verdicts else -math.inf
-        if not now.timestamp() <= seconds < _END:
+        if not now.timestamp() <= seconds <= now.timestamp() + FUTURE:
             return now
         newest = datetime.fromtimestamp(seconds, UTC)
         if newest - now > timedelta(seconds=SKEW):
@@ -240,14 +275,24 @@ class Ledger:
         if line not in self.warnings:
             self.warnings.append(line)
 
-    def _find(self, fits: Callable[[Entry], bool]) -> list[str]:
+    def _find(self, fits: Callable[[Entry], bool], certain: bool = False) -> list[str]:
         names = self._objects.names()
-        if names - self._entries.keys():
-            self._entries |= self._index.recall()
-        unread = sorted(names - self._entries.keys())
-        self._remember({sha: entry_of(*loaded) for sha in unread if (loaded := self._sound(sha))})
-        found = [sha for sha in names & self._entries.keys() if fits(self._entries[sha])]
-        return sorted(found, key=lambda sha: (self._entries[sha].recorded, sha))
+        new = names - (self._certain if certain else self._entries.keys())
+        hints = self._index.recall() if new else {}
+        if not certain:
+            self._entries |= {sha: hints[sha] for sha in new & hints.keys() if self._may_be(sha, hints[sha])}
+        unread = sorted(new - (set[str]() if certain else self._entries.keys()))
+        read = {sha: entry_of(*loaded) for sha in unread if (loaded := self._sound(sha))}
+        self._entries |= read
+        self._certain |= read.keys()
+        self._remember({sha: entry for sha, entry in read.items() if hints.get(sha) != entry})
+        known = self._certain if certain else self._entries.keys()
+        found = [sha for sha in names & known if fits(self._entries[sha])]
+        return sorted(found, key=lambda sha: (-math.inf if self.ahead(sha) else self._entries[sha].recorded, sha))
+
+    def _may_be(self, sha: str, entry: Entry) -> bool:
+        """Whether the index may be believed: never of a verification, nor of what does not begin as such a record."""
+        return entry.schema in _BEGINS and self._objects.begins(sha, _BEGINS[entry.schema])
 
     def _remember(self, entries: dict[str, Entry]) -> None:
         """Take entries to the index, with those of the records that were put since the last time."""

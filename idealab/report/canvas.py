@@ -15,7 +15,7 @@ from typing import Any
 from idealab.errors import UsageError
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
-"""Widths in inches: those of ICML's template; `TWO_COLUMNS` scaled by 0.81 is the text of NeurIPS (5.5)."""
+"""Widths in inches: those of ICML's template. The text of NeurIPS is 5.5 wide: wide figures can be drawn so."""
 
 INK = "#1b1b1b"
 """The colour of text and axes; an SVG has ``currentColor`` in its place, so that a page may choose."""

@@ -151,6 +151,11 @@ def card_of(idea: Idea, experiments: Sequence[Experiment] = ()) -> Card:
     )
 
 
+def signature_card(signature: Signature) -> SignatureCard:
+    """Gather the card of one signature, as far as the theory alone fills it."""
+    return _signature(signature, ())
+
+
 def as_dict(card: Card) -> dict[str, Any]:
     """Return the document that ``show --format json`` prints; formulas are text to read, not to evaluate."""
     return {"schema": SCHEMA, **cast("dict[str, Any]", _plain(card))}

@@ -60,7 +60,7 @@ def _claim(entry: Mapping[str, Any], statement: str, local: Signature | None, sa
     along = f" along {code(str(criterion['along']))}" if criterion.get("along") else ""
     yield (
         f"Measured as {code(str(entry['observable']))}: {plain(str(criterion['kind']).lower())}{along} within "
-        f"{_once(band, name, said)}, because {reason}."
+        f"{_once(band, name, said)}, {reason}."
     )
     if entry["rivals"]:
         yield f"To be told from: {', '.join(plain(str(rival)) for rival in entry['rivals'])}."
@@ -69,17 +69,20 @@ def _claim(entry: Mapping[str, Any], statement: str, local: Signature | None, sa
 def _once(words: str, name: str, said: dict[str, str]) -> str:
     """What was said of an earlier signature is not said again, unless it is short."""
     first = said.setdefault(words, name)
-    return words if first == name or len(words) < _SHORT else f"the same as for {plain(first)}"
+    return words if first == name or len(words) < _SHORT else f"the tolerance of {plain(first)}"
 
 
 def _shortened(reason: str, name: str, said: dict[str, str]) -> str:
-    """A reason, where an earlier one that it repeats stands for itself."""
+    """Why; an earlier reason that it repeats is referred to."""
     earlier = next((words for words in said if len(words) >= _SHORT and words in reason), "")
     before, _, after = reason.partition(earlier) if earlier else (reason, "", "")
     said.setdefault(reason, name)
     if not earlier:
-        return prose(reason)
-    return " ".join(part for part in (prose(before), f"as for {plain(said[earlier])}", prose(after)) if part)
+        return f"because {prose(reason)}"
+    first = plain(said[earlier])
+    if reason == earlier:
+        return f"for the same reason as {first}"
+    return "because " + " ".join(filter(None, (prose(before).strip(), f"see {first}", prose(after).strip())))
 
 
 def _tolerance(criterion: Mapping[str, Any], local: Signature | None) -> str:

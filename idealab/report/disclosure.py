@@ -42,6 +42,11 @@ def disclosed(card: Card) -> tuple[Block, ...]:
     )
 
 
+def disclosed_signature(card: SignatureCard) -> tuple[Block, ...]:
+    """Write out the card of one signature."""
+    return tuple(_signatures((card,)))
+
+
 def _section(title: str, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
     return (Section(title, blocks),) if blocks else ()
 

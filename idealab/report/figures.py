@@ -7,6 +7,7 @@ lie below one. Shapes say what colours say.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from idealab.report.canvas import (
     Drawing,
     label,
 )
+from idealab.report.latex import quantity
 
 if TYPE_CHECKING:
     from idealab.verification import CellResult, Verification
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 _BADNESS = {"absent": 2, "undecided": 1, "present": 0}
 _ROW, _TIGHT, _MANY = 0.125, 0.105, 16
 """Inches that a row of names takes, and that it takes where there are many."""
+
+_NAME = 54
+"""Letters of a row's name that fit beside the panel."""
 
 _ACROSS = 4
 """Panels beside each other in two columns."""
@@ -44,8 +49,13 @@ _OPEN = "D"
 """Markers that are drawn open, so that two that overlap are both seen."""
 
 
-def figures(result: Verification) -> list[Drawing]:
+def figures(result: Verification, width: float = TWO_COLUMNS) -> list[Drawing]:
     """Draw all that the record has something to show for: at most six.
+
+    Parameters
+    ----------
+    width
+        Of the text, in inches, which the wide ones fill; the others are `ONE_COLUMN` wide.
 
     Raises
     ------
@@ -53,39 +63,49 @@ def figures(result: Verification) -> list[Drawing]:
         If matplotlib is not installed.
     """
     with canvas.style():
-        drawn = [draw(result) for draw in (agreement, distances, approach, scope, controls, mutants)]
+        drawn = [
+            *(agreement(result, width), distances(result), approach(result, width)),
+            *(scope(result), controls(result), mutants(result)),
+        ]
         kept = [drawing for drawing in drawn if drawing is not None]
         for drawing in kept:
             canvas.settle(drawing.figure)
     return kept
 
 
-def agreement(result: Verification) -> Drawing | None:
+def agreement(result: Verification, width: float = TWO_COLUMNS) -> Drawing | None:
     """Measured against predicted, a panel for each signature: the line is the theory."""
     names = list(dict.fromkeys(s.name for s in result.signatures if any(map(_comparable, s.cells))))
     if not names:
         return None
     rows, across = -(-len(names) // _ACROSS), min(_ACROSS, len(names))
-    figure = canvas.blank(TWO_COLUMNS * across / _ACROSS, 0.98 * rows + 0.3)
-    panels = figure.subplots(rows, across, squeeze=False).flat
+    figure = canvas.blank(width * across / _ACROSS, 1.18 * rows + 0.3)
+    grid = figure.subplots(2 * rows, across, squeeze=False, sharex=False, height_ratios=[1.7, 1] * rows)
+    pairs = [(grid[2 * (i // across)][i % across], grid[2 * (i // across) + 1][i % across]) for i in range(len(names))]
     experiments = list(dict.fromkeys(s.experiment for s in result.signatures))
     handles: dict[str, Any] = {}
-    for name, panel in zip(names, panels, strict=False):
-        for signature in (s for s in result.signatures if s.name == name):
+    for name, (panel, strip) in zip(names, pairs, strict=True):
+        of = [s for s in result.signatures if s.name == name]
+        for signature in of:
             marker, colour = SERIES[experiments.index(signature.experiment) % len(SERIES)]
-            drawn = _measured(panel, [c for c in signature.cells if _comparable(c)], marker, colour)
-            handles.setdefault(label(signature.experiment, 30), drawn)
-        _identity(panel, max(abs(c.tolerance) for s in result.signatures if s.name == name for c in s.cells))
+            cells = [c for c in signature.cells if _comparable(c)]
+            handles.setdefault(label(signature.experiment, 30), _measured(panel, cells, marker, colour))
+            _deviating(strip, cells, marker, colour)
+        _identity(panel, max(abs(c.tolerance) for s in of for c in s.cells))
+        _below(panel, strip)
         panel.set_title(label(name, 30))
-    for panel in [*figure.axes][len(names) :]:
+    for panel in {*grid.flat} - {panel for pair in pairs for panel in pair}:
         panel.remove()
+    for panel, strip in pairs[::across]:
+        panel.set_ylabel("measured")
+        strip.set_ylabel("off")
+    figure.align_ylabels()
     figure.supxlabel("predicted", fontsize=7)
-    figure.supylabel("measured", fontsize=7)
     figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=min(len(handles), 8))
     caption = (
-        "Measured against predicted, cell by cell. The line is the theory, without a fitted parameter; grey bars are "
-        "the declared tolerances, dots the seeds (each at its cell's prediction plus its own deviation), larger "
-        "markers their means."
+        "Measured against predicted, cell by cell; the line is the theory, without a fitted parameter. Below each, "
+        "how far off, in declared tolerances (what is further off stands at the edge): the theory holds in the grey "
+        "band. Dots are seeds (each at its cell's prediction plus its own deviation), larger markers their means."
     )
     return Drawing("agreement", 2, caption, figure)
 
@@ -103,20 +123,78 @@ def _measured(panel: Any, cells: Sequence[CellResult], marker: str, colour: str)
     return panel.plot(at, [cell.measured for cell in cells], **style, zorder=3)[0]
 
 
+_EDGE = 1.6
+"""Tolerances from zero at which a strip of deviations ends."""
+
+
+def _deviating(strip: Any, cells: Sequence[CellResult], marker: str, colour: str) -> None:
+    """Deviations in tolerances, of each seed and of the means."""
+
+    def inside(deviation: float) -> float:
+        return min(max(deviation, -_EDGE), _EDGE) if math.isfinite(deviation) else _EDGE
+
+    seeds = [(c.predicted, inside(d)) for c in cells for d in c.seed_deviations]
+    strip.plot(*zip(*seeds, strict=True) if seeds else ([], []), ".", color=colour, markersize=1.6, alpha=0.7, zorder=2)
+    style = {"markerfacecolor": "none", "markeredgecolor": colour, "clip_on": not cells, "zorder": 3}
+    strip.plot([c.predicted for c in cells], [inside(c.deviation) for c in cells], marker, **style)
+
+
+def _below(panel: Any, strip: Any) -> None:
+    """Give the strip below a panel its horizontal axis, and the band in which the theory holds."""
+    strip.axhspan(-1, 1, color=SHADE, linewidth=0, alpha=0.6, zorder=0)
+    strip.axhline(0, color=canvas.INK, linewidth=0.6, zorder=1)
+    strip.set_ylim(-_EDGE, _EDGE)
+    strip.set_yticks([-1, 0, 1], ["\N{MINUS SIGN}1", "0", "1"])
+    if panel.get_xscale() == "symlog":
+        _spread(strip, panel.xaxis.get_transform().linthresh, ("x",))
+    else:
+        strip.set_xscale(panel.get_xscale())
+    if panel.get_xscale() == "log":
+        canvas.powers(strip.xaxis)
+    elif panel.get_xscale() == "linear":
+        strip.locator_params(axis="x", nbins=4)
+        strip.ticklabel_format(axis="x", useOffset=False)
+    strip.set_xlim(panel.get_xlim())
+    panel.set_xticklabels([])
+
+
+def _spread(panel: Any, linear: float, axes: Sequence[str] = ("x", "y")) -> None:
+    """Logarithmic axes to both sides of zero, linear up to a value, for what a far one would press into a blob."""
+    from matplotlib.ticker import FuncFormatter, NullLocator, SymmetricalLogLocator
+
+    def shown(value: float, _: int | None) -> str:
+        return f"${quantity(value, 2)}$"
+
+    for name in axes:
+        getattr(panel, f"set_{name}scale")("symlog", linthresh=linear)
+        axis = getattr(panel, f"{name}axis")
+        axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(shown))
+
+
 def _identity(panel: Any, tolerance: float) -> None:
     """The line on which measured is predicted; logarithmic axes, where values span more than two decades."""
     values = [float(v) for line in panel.lines for v in (*line.get_xdata(), *line.get_ydata())]
     low, high = min(values), max(values)
+    typical = sorted(map(abs, values))[len(values) // 2]
     if low > 0 and high > 100 * low:
         panel.set(xscale="log", yscale="log")
         canvas.powers(panel.xaxis)
         canvas.powers(panel.yaxis)
         low, high = low / 2, high * 2
+    elif typical and max(-low, high) > 50 * typical:
+        _spread(panel, 10.0 ** math.ceil(math.log10(typical)))
+        low, high = (
+            2 * end if abs(end) > typical else end - math.copysign(typical, -side)
+            for end, side in ((low, -1), (high, 1))
+        )
     else:
         # Where there is next to nothing between the values, the tolerance is what there is to see.
         room = max(0.12 * (high - low), 1.5 * tolerance if high - low < tolerance else 0.0) or 1.0
         low, high = low - room, high + room
         panel.locator_params(nbins=4)
+        panel.ticklabel_format(useOffset=False)
     panel.plot([low, high], [low, high], color=canvas.INK, linewidth=0.6, zorder=1)
     panel.set(xlim=(low, high), ylim=(low, high))
 
@@ -233,10 +311,12 @@ def scope(result: Verification) -> Drawing | None:
     for y in range(1, len(experiments)):
         if experiments[y] != experiments[y - 1]:
             panel.axhline(y - 0.5, color=FAINT, linewidth=0.4)
-    _named_rows(panel, [f"{label(e, 14)}: {label(c, 42)}" for e, c in worst])
+    rows = [textwrap.wrap(f"{label(e, 24)}: {label(c, 150)}", _NAME) for e, c in worst]
+    _named_rows(panel, ["\n".join(lines) for lines in rows])
     panel.set_xticks(range(len(names)), [label(name, 24) for name in names], rotation=90)
     panel.set_xlim(-0.6, len(names) - 0.4)
-    _legend(figure, _verdicts({verdict for row in worst.values() for verdict in row.values()}))
+    seen = {verdict for row in worst.values() for verdict in row.values()}
+    _legend(figure, _verdicts(seen), lines=max(map(len, rows)))
     caption = (
         "Where each signature holds: the worst verdict over all times, in every condition in which it was measured."
     )
@@ -275,8 +355,8 @@ def _named_rows(panel: Any, names: Sequence[str]) -> None:
     panel.tick_params(axis="y", length=0)
 
 
-def _legend(figure: Any, marks: Iterable[tuple[str, str, str]]) -> None:
-    """Say below the panel what the markers mean: (words, marker, colour); and give every row its height."""
+def _legend(figure: Any, marks: Iterable[tuple[str, str, str]], lines: int = 1) -> None:
+    """Say below the panel what the markers mean: (words, marker, colour); and give every row room for so many lines."""
     from matplotlib.lines import Line2D
 
     handles = [
@@ -286,7 +366,7 @@ def _legend(figure: Any, marks: Iterable[tuple[str, str, str]]) -> None:
     figure.legend(handles=handles, loc="lower center", ncols=3, borderpad=0.2, borderaxespad=0.2)
     (panel,) = figure.axes
     rows = len(panel.get_yticks())
-    canvas.fit(figure, panel, (_ROW if rows <= _MANY else _TIGHT) * rows)
+    canvas.fit(figure, panel, (_ROW if rows <= _MANY else _TIGHT) * rows * (1 + 0.75 * (lines - 1)))
 
 
 def _filled(marker: str) -> dict[str, Any]:

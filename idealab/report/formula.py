@@ -105,15 +105,44 @@ class _Printer(PrettyPrinter):
 
 
 def equation(formula: sympy.Basic, width: int, indent: int = 0) -> Iterator[Text]:
-    """Draw a formula in two dimensions with Unicode; one that is wider than ``width`` is broken at its operators."""
-    printer: Any = _Printer({"use_unicode": True, "num_columns": max(20, width - indent)})
+    """Draw a formula in two dimensions with Unicode; a sum that is wider than ``width`` has rows of whole terms.
+
+    What is wider by itself is broken anywhere.
+    """
+    columns = max(20, width - indent)
+    printer: Any = _Printer({"use_unicode": True, "num_columns": columns, "order": "none"})
     before = pretty_use_unicode(True)
     try:
-        drawn = str(printer.doprint(formula))
+        drawn = [row.render(**printer._settings) for row in _rows(formula, columns, printer)]
     finally:
         pretty_use_unicode(before)
-    for line in drawn.split("\n"):
+    for line in "\n".join(drawn).split("\n"):
         yield Text(" " * indent + inert(line).rstrip())
+
+
+def _rows(formula: sympy.Basic, columns: int, printer: Any) -> Iterator[Any]:
+    """The formula as Sympy draws it, or a long sum in rows that fit, as far as single terms do."""
+    ordered: Any = _Printer({"use_unicode": True})
+    whole, sides = ordered._print(formula), formula.args
+    if whole.width() <= columns or not (isinstance(formula, sympy.Equality) and isinstance(sides[1], sympy.Add)):
+        yield whole
+        return
+    left = f"{' ' * ordered._print(sides[0]).width()}   "
+    rows: list[list[Any]] = []
+    for term in ordered._as_ordered_terms(sides[1]):
+        if rows and len(left) + 2 + printer._print(_sum([*rows[-1], term])).width() <= columns:
+            rows[-1].append(term)
+        else:
+            rows.append([term])
+    yield printer._print(_sympy.Eq(sides[0], _sum(rows[0]), evaluate=False))
+    for row in rows[1:]:
+        drawn = printer._print(_sum(row))
+        sign = "" if row[0].could_extract_minus_sign() else "+ "
+        yield type(drawn)(*drawn.left(left + sign))
+
+
+def _sum(terms: list[Any]) -> Any:
+    return _sympy.Add(*terms, evaluate=False)
 
 
 def latex(formula: sympy.Basic, inline: bool = False) -> str:

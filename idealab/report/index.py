@@ -32,11 +32,15 @@ class Entry:
     remarks: tuple[str, ...] = ()
 
 
-def entry(result: Verification, created: str, page: str) -> Entry:
-    """Sum a verification up, as it was recorded at the time ``created``; ``page`` is the name of its file."""
+def entry(result: Verification, created: str, page: str, since: str = "") -> Entry:
+    """Sum a verification up, as it was recorded at the time ``created``; ``page`` is the name of its file.
+
+    ``since`` says what came after it, and is less.
+    """
     present = sum(signature.verdict == "present" for signature in result.signatures)
     ok = sum(control.ok for control in result.controls)
     gates = (f"held back: {gate}" for gate in result.gates)
+    said = [*result.notes[len(result.remarks) :], *(["cut short by its budget"] if result.cut_short else [])]
     return Entry(
         idea=result.idea,
         statement=result.statement,
@@ -48,7 +52,7 @@ def entry(result: Verification, created: str, page: str) -> Entry:
         cost=f"{number.duration(result.cost.seconds)}, {number.count(result.cost.seeds, 'seed')}",
         date=created[:10],
         page=page,
-        remarks=tuple(filter(None, (result.scope, *gates))),
+        remarks=tuple(filter(None, (result.scope, *gates, *said, since))),
     )
 
 

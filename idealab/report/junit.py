@@ -71,7 +71,7 @@ def _signature(suite: ET.Element, idea: str, signature: SignatureResult) -> None
 def seen(signature: SignatureResult) -> str:
     """Say on one line what was seen of a signature, in the cell that is furthest from present."""
     cell = signature.weakest
-    message = f"{signature.verdict}: predicted {number.show(cell.predicted)}, measured {number.show(cell.measured)}"
+    message = f"{signature.verdict}: predicted {number.predicted(cell)}, measured {number.show(cell.measured)}"
     if math.isfinite(cell.deviation):
         message += f", off by {number.show(abs(cell.deviation), 3)} of the tolerance"
     return f"{message} at " + ", ".join(
@@ -99,7 +99,7 @@ def _verdict(suite: ET.Element, result: Verification) -> None:
 
 def concluded(result: Verification) -> str:
     """Say on one line what was concluded, and what held the verdict back."""
-    words = (result.verdict, result.scope, *result.gates, *result.remarks)
+    words = (result.verdict, result.scope, *result.gates, *result.notes)
     return "; ".join(word for word in words if word)
 
 

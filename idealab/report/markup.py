@@ -52,8 +52,9 @@ def _markdown(blocks: Sequence[Block], level: int) -> Iterator[str]:
 
 
 def latex(title: str, blocks: Sequence[Block]) -> str:
-    """Write blocks as a LaTeX fragment, which needs amsmath."""
-    return "\n".join([rf"\section*{{{plain(title)}}}", *_latex(blocks)])
+    """Write blocks as a LaTeX fragment, which needs amsmath, below a title if there is one."""
+    heading = [rf"\section*{{{plain(title)}}}"] if title else []
+    return "\n".join([*heading, *_latex(blocks)])
 
 
 def _latex(blocks: Sequence[Block]) -> Iterator[str]:

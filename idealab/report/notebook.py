@@ -1,4 +1,4 @@
-"""Ideas, derivations, predictions and verifications in a notebook, and in the paper that is made from it.
+"""Ideas, signatures, derivations, predictions and verifications in a notebook, and in the paper that is made from it.
 
 A notebook shows the HTML; LaTeX is what it is converted with to PDF.
 """
@@ -13,7 +13,7 @@ from idealab.report import number
 from idealab.report.latex import escape
 
 if TYPE_CHECKING:
-    from idealab.idea import Idea
+    from idealab.idea import Idea, Signature
     from idealab.report.blocks import Block
     from idealab.symbolic.derivation import Derivation
     from idealab.symbolic.prediction import Prediction
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HEADER = ("experiment", "signature", "verdict", "predicted", "measured", "tolerance", "evidence", "seeds")
 _RIGHT = ("evidence", "seeds")
 _STYLE = "<style>.idealab .facts { font-weight: normal; opacity: 0.7; padding-left: 0.6em }</style>"
+_WORDS = {"breaks": "broken", "does_not_matter": "the same"}
 _CONCLUSION = {
     "supported": "Supported",
     "refuted": "Refuted",
@@ -45,6 +46,23 @@ def idea_latex(idea: Idea) -> str:
     from idealab.report.markup import latex
 
     return latex(idea.name, disclosed(card_of(idea)))
+
+
+def signature_html(signature: Signature) -> str:
+    """Write the signature's entry on the card, as far as the theory alone fills it."""
+    from idealab.report.card import signature_card
+    from idealab.report.disclosure import disclosed_signature
+
+    return _piece("", disclosed_signature(signature_card(signature)))
+
+
+def signature_latex(signature: Signature) -> str:
+    """Write the signature's entry on the card as LaTeX, which needs amsmath."""
+    from idealab.report.card import signature_card
+    from idealab.report.disclosure import disclosed_signature
+    from idealab.report.markup import latex
+
+    return latex("", disclosed_signature(signature_card(signature)))
 
 
 def derivation_html(derivation: Derivation) -> str:
@@ -80,27 +98,18 @@ def _piece(title: str, blocks: Sequence[Block]) -> str:
 
 def verification_html(result: Verification) -> str:
     """Write a small table that brings its own style, takes the notebook's colours, and escapes all that it is given."""
-    head = "".join(_cell("th", name, name) for name in _HEADER)
-    body = "".join(
-        "<tr>" + "".join(_cell("td", text, name) for name, text in zip(_HEADER, _row(s), strict=True)) + "</tr>"
-        for s in result.signatures
-    )
-    controls = "".join(
-        f"<li>without {html(c.assumption)} ({html(c.experiment)}): should be {_words(c.expected)}, "
-        f"was {_words(c.seen)}{'' if c.ok else ' &ndash; <b>not ok</b>'}</li>"
-        for c in result.controls
-    )
-    remarks = "".join(f"<li>{html(words)}</li>" for words in (*result.gates, *result.remarks))
-    return (
-        f"<div><p><b>{html(result.idea)}</b> {html(result.statement)}</p><p><b>{html(_sentence(result))}</b></p>"
-        f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        + (
-            f"<details><summary>{len(result.controls)} controls</summary><ul>{controls}</ul></details>"
-            if controls
-            else ""
-        )
-        + (f"<ul>{remarks}</ul>" if remarks else "")
-        + f"<p>{html(_provenance(result))}</p></div>"
+    from idealab.report.html import render
+
+    return render(
+        "verification.html",
+        result=result,
+        verdict=_verdict(result),
+        evidence=number.evidence(result.evidence_log10),
+        header=_HEADER,
+        rows=[_row(signature) for signature in result.signatures],
+        right=[_HEADER.index(name) for name in _RIGHT],
+        words=_WORDS,
+        provenance=_provenance(result),
     )
 
 
@@ -119,29 +128,16 @@ def _row(signature: SignatureResult) -> tuple[str, ...]:
         signature.experiment,
         signature.name,
         signature.verdict,
-        f"{signature.formula} = {number.show(cell.predicted)}",
+        number.predicted(cell) if cell.side else f"{signature.formula} = {number.show(cell.predicted)}",
         number.with_error(cell.measured, cell.standard_error),
-        number.show(cell.tolerance, 2),
+        "" if cell.side else number.show(cell.tolerance, 2),
         number.evidence(signature.evidence_log10),
         str(signature.seeds),
     )
 
 
-def _cell(tag: str, text: str, column: str) -> str:
-    side = "right" if column in _RIGHT else "left"
-    return f'<{tag} style="text-align:{side};padding:2px 8px">{html(text)}</{tag}>'
-
-
-def _words(seen: str) -> str:
-    return {"breaks": "broken", "does_not_matter": "the same"}.get(seen, seen)
-
-
 def _verdict(result: Verification) -> str:
     return _CONCLUSION[result.verdict] + (f", {result.scope}" if result.scope else "") + "."
-
-
-def _sentence(result: Verification) -> str:
-    return f"{_verdict(result)} Evidence 10^{number.evidence(result.evidence_log10)}."
 
 
 def _provenance(result: Verification) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from idealab.verification import CellResult
 
 _DIGITS = 7
 """Significant digits of a measured value at most: what a person can compare at a glance."""
@@ -15,6 +19,11 @@ def show(value: float, digits: int = 5) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     return f"{value + 0.0:.{digits}g}"  # + 0.0 turns -0 into 0
+
+
+def predicted(cell: CellResult, digits: int = 5) -> str:
+    """Write what is predicted in a cell: a number, or the side of one: ``> 0.1``."""
+    return f"{cell.side} {show(cell.predicted, digits)}".strip()
 
 
 def with_error(value: float, standard_error: float) -> str:

@@ -202,10 +202,10 @@ def _row(signature: SignatureResult) -> _Row:
     cell = signature.weakest
     return _Row(
         signature=signature,
-        predicted=number.show(cell.predicted, 7),
+        predicted=number.predicted(cell, 7),
         measured=number.with_error(cell.measured, cell.standard_error),
-        tolerance=number.show(cell.tolerance, 2),
-        off=in_tolerances(cell),
+        tolerance="" if cell.side else number.show(cell.tolerance, 2),
+        off="" if cell.side else in_tolerances(cell),
         where=_place(cell),
         evidence=number.evidence(signature.evidence_log10),
         remarks=reservations(signature),
@@ -239,12 +239,15 @@ def _mutants(result: Verification) -> tuple[str, list[str]]:
     return mutants.summary(found) + ".", [*mutants.alive(found)]
 
 
-def _cells(result: Verification) -> tuple[list[tuple[SignatureResult, CellResult, str, str]], int]:
-    """Every cell with its measured value and its deviation, the furthest off first, and how many are left out."""
+def _cells(result: Verification) -> tuple[list[tuple[SignatureResult, CellResult, str, str, str]], int]:
+    """Every cell with what is predicted, measured and off, the furthest off first, and how many are left out."""
     every = [(signature, cell) for signature in result.signatures for cell in signature.cells]
     every.sort(key=lambda pair: -math.inf if math.isnan(pair[1].deviation) else -abs(pair[1].deviation))
     shown = [
-        (signature, cell, number.with_error(cell.measured, cell.standard_error), in_tolerances(cell))
+        (
+            *(signature, cell, number.predicted(cell)),
+            *(number.with_error(cell.measured, cell.standard_error), in_tolerances(cell)),
+        )
         for signature, cell in every[:_MOST_CELLS]
     ]
     return shown, len(every) - len(shown)

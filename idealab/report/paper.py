@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from idealab.verification import Verification
 
 _PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
-\usepackage[letterpaper,textwidth=6.75in,textheight=9.6in,columnsep=0.25in]{geometry}
+\usepackage[letterpaper,textwidth=6.75in,textheight=9.85in,columnsep=0.25in]{geometry}
 \usepackage[T1]{fontenc}
 \usepackage{lmodern,microtype}
 \usepackage[nosumlimits]{amsmath}
@@ -110,11 +110,15 @@ def same_theory(idea: Idea, declared: Mapping[str, Any]) -> bool:
         ) from error
 
 
-def kit(source: Source, progress: Callable[[str], None] = lambda _: None) -> dict[str, bytes]:
+def kit(
+    source: Source, progress: Callable[[str], None] = lambda _: None, width: float = canvas.TWO_COLUMNS
+) -> dict[str, bytes]:
     """Write all files of the kit, by name; the same record gives the same bytes.
 
     Parameters
     ----------
+    width
+        Of the text for which the wide figures are drawn, in inches.
     progress
         Is told the stages, in words.
 
@@ -127,7 +131,7 @@ def kit(source: Source, progress: Callable[[str], None] = lambda _: None) -> dic
     progress("writing")
     texts = _texts(source)
     progress("drawing")
-    drawn = figures.figures(source.result)
+    drawn = figures.figures(source.result, width)
     files = {f"figure-{drawing.name}.pdf": canvas.pdf(drawing) for drawing in drawn}
     texts["main.tex"] = _main(source, drawn)
     return files | {name: text.encode() for name, text in texts.items()}
@@ -138,7 +142,9 @@ def _texts(source: Source) -> dict[str, str]:
     texts = {
         "numbers.tex": macros.numbers(source.result),
         "claims.tex": claims(source.result, source.declared, source.idea),
-        "table-signatures.tex": _tables(tables.signatures(source.result), "signatures", _signatures_caption(source)),
+        "table-signatures.tex": _tables(
+            source, tables.signatures(source.result), "signatures", _signatures_caption(source)
+        ),
         "references.bib": bibliography(source.result, source.created, source.idea),
     }
     if source.result.controls:
@@ -146,13 +152,13 @@ def _texts(source: Source) -> dict[str, str]:
             "Each assumption taken away in turn, at the cell that says most, and what the theory of the broken case "
             "predicts."
         )
-        texts["table-controls.tex"] = _tables(tables.controls(source.result), "controls", words)
+        texts["table-controls.tex"] = _tables(source, tables.controls(source.result), "controls", words)
     if source.result.mutants is not None and any(mutant.signature for mutant in source.result.mutants.mutants):
         words = (
             "Wrong formulas held against the same observations: refuted, not refuted, or within the tolerance; and the "
             "distance of the nearest that was refuted, in tolerances."
         )
-        texts["table-mutants.tex"] = _tables(tables.mutants(source.result), "mutants", words, star="")
+        texts["table-mutants.tex"] = _tables(source, tables.mutants(source.result), "mutants", words, star="")
     if source.idea is not None:
         derivations = [*source.idea.derivations.values()]
         texts["derivation.tex"] = trail.latex(derivations, command=r"\idealabstep") + "\n"
@@ -167,13 +173,16 @@ def _signatures_caption(source: Source) -> str:
     )
 
 
-def _tables(tabulars: Sequence[str], name: str, caption: str, star: str = "*") -> str:
+def _tables(source: Source, tabulars: Sequence[str], name: str, caption: str, star: str = "*") -> str:
+    record = macros.short(source.result)
+    captions = [rf"{words} Record \texttt{{{record}}}." for words in (caption, "Continued.")]
+    label = _label(source, name)
     parts = [
         "\n".join(
             [
                 rf"\begin{{table{star}}}[!t]",
-                rf"\caption{{{caption if i == 0 else 'Continued.'}}}",
-                rf"\label{{tab:{name}{'' if i == 0 else f':{i + 1}'}}}",
+                rf"\caption{{{captions[min(i, 1)]}}}",
+                rf"\label{{{label}{'' if i == 0 else f':{i + 1}'}}}",
                 r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
                 rf"\idealabtable{{{tabular}}}",
                 rf"\end{{table{star}}}",
@@ -182,6 +191,11 @@ def _tables(tabulars: Sequence[str], name: str, caption: str, star: str = "*") -
         for i, tabular in enumerate(tabulars)
     ]
     return "\n".join(parts) + "\n"
+
+
+def _label(source: Source, name: str) -> str:
+    """What a table is referred to by: tables of several records go into one paper."""
+    return f"tab:{macros.short(source.result)}:{name}"
 
 
 def _figure(drawing: Drawing) -> str:
@@ -249,17 +263,19 @@ def _claimed(source: Source) -> Iterator[str]:
 
 
 def _seen(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
-    result, idea = source.result, macros.word(source.result.idea)
+    result = source.result
     yield r"\section{What was seen}"
     within = f", {prose(result.scope)}" if result.scope else ""
     verdict = {"supported": "Supported", "refuted": "Refuted", "partial": "Partially supported"}.get(
         result.verdict, "Inconclusive"
     )
-    fixed = rf" (a design that is fixed beforehand: \{idea}FixedDesignSeeds)" if result.cost.fixed_design_seeds else ""
+    fixed = result.cost.fixed_design_seeds
+    beforehand = f" (a design that is fixed beforehand: {_number(result, 'fixed design seeds')})" if fixed else ""
     yield (
-        rf"\textbf{{{verdict}}}{within}, with evidence $10^{{\{idea}Evidence}}$ from \{idea}Seeds{{}} seeds{fixed}: "
-        rf"\{idea}Signatures{{}} signatures in \{idea}Cells{{}} cells. {_gates(source)}"
-        r"Table~\ref{tab:signatures} has the numbers"
+        rf"\textbf{{{verdict}}}{within}, with evidence $10^{{{_number(result, 'evidence')}}}$ "
+        f"from {_number(result, 'seeds')} seeds{beforehand}: "
+        f"{_number(result, 'signatures')} signatures in {_number(result, 'cells')} cells. {_gates(source)}"
+        rf"Table~\ref{{{_label(source, 'signatures')}}} has the numbers"
         + _see(figure, "agreement", "approach", "distances", "scope")
         + "."
     )
@@ -268,8 +284,12 @@ def _seen(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
     yield rf"{{\footnotesize\textbf{{Where.}} {_environment(source)}\par}}"
 
 
+def _number(result: Verification, name: str) -> str:
+    return rf"\idealab{{{macros.short(result)}}}{{{name}}}"
+
+
 def _gates(source: Source) -> str:
-    said = [f"held back: {words}" for words in source.result.gates] + [*source.result.remarks]
+    said = [f"held back: {words}" for words in source.result.gates] + [*source.result.notes]
     return " ".join(_sentence(words[0].upper() + words[1:]) for words in dict.fromkeys(said)) + (" " if said else "")
 
 
@@ -283,12 +303,13 @@ def _see(figure: Mapping[str, str], *names: str) -> str:
 
 
 def _noticed(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
-    result, idea = source.result, macros.word(source.result.idea)
+    result = source.result
     if result.controls:
         yield r"\section{What each assumption is worth}"
         yield (
-            rf"Of \{idea}Controls{{}} assumptions that were taken away, \{idea}ControlsAsExpected{{}} did what they "
-            r"must (Table~\ref{tab:controls}" + _see(figure, "controls") + ")."
+            f"Of {_number(result, 'controls')} assumptions that were taken away, "
+            f"{_number(result, 'controls as expected')} did what they "
+            rf"must (Table~\ref{{{_label(source, 'controls')}}}" + _see(figure, "controls") + ")."
         )
         yield figure.get("controls", "")
         yield r"\input{table-controls}"
@@ -296,10 +317,12 @@ def _noticed(source: Source, figure: Mapping[str, str]) -> Iterator[str]:
         yield r"\section{Would it have noticed a wrong formula?}"
         alive = tables.survivors(result)
         yield (
-            rf"Each prediction was changed in the ways in which theorists err, and every one of \{idea}Mutants{{}} "
-            rf"wrong formulas was held against the same observations{_shown(figure, 'mutants')}: refuted "
-            rf"\{idea}MutantsKilled, not refuted \{idea}MutantsSurvived, within the tolerance "
-            rf"\{idea}MutantsUnresolvable. " + (f"Not told apart: {'. '.join(alive)}." if alive else "")
+            "Each prediction was changed in the ways in which theorists err, and every one of "
+            f"{_number(result, 'mutants')} wrong formulas was held against the same observations"
+            f"{_shown(figure, 'mutants')}: refuted {_number(result, 'mutants/killed')}, "
+            f"not refuted {_number(result, 'mutants/survived')}, "
+            f"within the tolerance {_number(result, 'mutants/unresolvable')}. "
+            + (f"Not told apart: {'. '.join(alive)}." if alive else "")
         )
         yield figure.get("mutants", "")
 

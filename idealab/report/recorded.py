@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from typing import Any, cast
 
 from idealab.errors import LedgerError
 from idealab.ledger.records import VERIFICATION
+from idealab.ledger.shape import fields as _fields, read, refusal as _refusal
 from idealab.verification import MutantResult, MutationResult, Verification
 
 _MOST = 10**5
@@ -72,73 +71,3 @@ def _only_counted(fields: Mapping[str, Any], here: str) -> list[MutantResult]:
         for status, count in counts.items()
         for _ in range(count)
     ]
-
-
-def read(kind: Any, value: Any, here: str) -> Any:
-    """Return the value as the kind that is asked for; ``here`` says where it stands."""
-    origin, parts = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return value
-    if dataclasses.is_dataclass(kind):
-        return _built(cast("type", kind), _fields(value, here), here)
-    if origin in (Union, types.UnionType):
-        return None if value is None else read(next(part for part in parts if part is not type(None)), value, here)
-    if origin is Literal:
-        if value not in parts:
-            raise _refusal(here, value, " or ".join(map(repr, parts)))
-        return value
-    if origin in (tuple, list):
-        return _sequence(kind, value, here)
-    if origin is not None and issubclass(origin, Mapping):
-        return _fields(value, here)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)  # JSON has a single kind of number
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise _refusal(here, value, f"a value of type {kind.__name__}")
-    return value
-
-
-def _built(kind: type, value: Mapping[str, Any], here: str) -> Any:
-    given: dict[str, Any] = {}
-    for name, (hint, needed) in _declared(kind).items():
-        if name in value:
-            given[name] = read(hint, value[name], f"{here}.{name}")
-        elif needed:
-            raise LedgerError(f"{here} lacks the field {name!r}, which it must have; the record is not whole")
-    return kind(**given)
-
-
-@cache
-def _declared(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """The fields of a dataclass: their kind, and whether they have no default."""
-    hints, missing = get_type_hints(kind), dataclasses.MISSING
-    return {
-        field.name: (hints[field.name], field.default is missing and field.default_factory is missing)
-        for field in dataclasses.fields(kind)
-    }
-
-
-def _sequence(kind: Any, value: Any, here: str) -> Any:
-    if not isinstance(value, (list, tuple)):
-        raise _refusal(here, value, "a list")
-    items, parts = cast("Sequence[Any]", value), get_args(kind)
-    open_ended = get_origin(kind) is list or parts[-1] is Ellipsis
-    if not open_ended and len(items) != len(parts):
-        raise _refusal(here, value, f"{len(parts)} items")
-    kinds = [parts[0]] * len(items) if open_ended else parts
-    items_read = (read(part, item, f"{here}[{i}]") for i, (part, item) in enumerate(zip(kinds, items, strict=True)))
-    return [*items_read] if get_origin(kind) is list else tuple(items_read)
-
-
-def _fields(value: Any, here: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _refusal(here, value, "a group of fields")
-    return {str(name): item for name, item in cast("Mapping[Any, Any]", value).items()}
-
-
-def _refusal(here: str, value: Any, expected: str) -> LedgerError:
-    shown = repr(value)
-    return LedgerError(
-        f"{here} is {shown if len(shown) <= 60 else shown[:57] + '...'}, but a record has {expected} there; "
-        "the record was not written by this version of idealab"
-    )

@@ -32,10 +32,10 @@ def signatures(result: Verification) -> list[str]:
             (
                 plain(signature.experiment) if where != before else "",
                 plain(signature.name) + star,
-                _math(cell.predicted, 7),
+                _predicted(cell, 7),
                 _measured(cell),
-                _math(cell.deviation * cell.tolerance, 2) if math.isfinite(cell.measured) else "",
-                _math(cell.tolerance, 2),
+                _math(cell.deviation * cell.tolerance, 2) if math.isfinite(cell.measured) and not cell.side else "",
+                "" if cell.side else _math(cell.tolerance, 2),
                 str(signature.seeds),
                 _math(signature.evidence_log10, 2),
                 "" if signature.verdict == "present" else rf"\textbf{{{plain(signature.verdict)}}}",
@@ -72,7 +72,7 @@ def _control(control: ControlResult) -> Iterator[tuple[str, ...]]:
 
 def _seen(signature: SignatureResult) -> tuple[str, ...]:
     cell = signature.weakest
-    return plain(signature.name), _math(cell.predicted, 4), _math(cell.measured, 4)
+    return plain(signature.name), _predicted(cell, 4), _math(cell.measured, 4)
 
 
 _STATUS = {
@@ -123,6 +123,11 @@ def _tabulars(columns: str, header: Sequence[str], rows: Sequence[Sequence[str]]
         )
         for part in parts
     ]
+
+
+def _predicted(cell: CellResult, digits: int) -> str:
+    """The value, or the side of it that is claimed."""
+    return f"${cell.side}{quantity(cell.predicted, digits)}$"
 
 
 def _measured(cell: CellResult) -> str:

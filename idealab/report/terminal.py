@@ -68,11 +68,11 @@ def verification(result: Verification, width: int, declared: str = "") -> Iterat
     if result.mutants is not None and result.mutants.mutants:
         yield Text()
         yield from mutants.section(result.mutants, width)
-    if result.gates or result.remarks or result.hints:
+    if result.gates or result.notes or result.hints:
         yield Text()
         for gate in dict.fromkeys(result.gates):
             yield from paragraph(gate, width, first="held back: ")
-        for remark in dict.fromkeys(result.remarks):
+        for remark in dict.fromkeys(result.notes):
             yield from paragraph(remark, width, first="note: ")
         for hint in result.hints:
             yield from paragraph(hint, width, first="hint, no result: ", indent="    ")
@@ -130,8 +130,8 @@ def _signature_columns(signatures: Sequence[SignatureResult], width: int) -> lis
         ),
         Column("predicted", tuple(Text(_predicted(s, room)) for s in signatures)),
         Column("measured", tuple(Text(number.with_error(c.measured, c.standard_error)) for c in weakest)),
-        Column("off", tuple(Text(number.show(_off(c), 2) if math.isfinite(c.measured) else "") for c in weakest)),
-        Column("tolerance", tuple(Text(number.show(c.tolerance, 2)) for c in weakest)),
+        Column("off", tuple(Text(_off(c) if math.isfinite(c.measured) else "") for c in weakest)),
+        Column("tolerance", tuple(Text("" if c.side else number.show(c.tolerance, 2)) for c in weakest)),
         Column("evidence", tuple(Text(number.evidence(s.evidence_log10)) for s in signatures), right=True),
         Column("seeds", tuple(Text(str(s.seeds)) for s in signatures), right=True),
     ]
@@ -139,7 +139,7 @@ def _signature_columns(signatures: Sequence[SignatureResult], width: int) -> lis
 
 def _predicted(signature: SignatureResult, room: int) -> str:
     """The formula with its value, as much of it as there is room for; the value is what can be compared."""
-    value = number.show(signature.weakest.predicted, 5 if room < _ROOMY else 7)
+    value = number.predicted(signature.weakest, 5 if room < _ROOMY else 7)
     if signature.criterion not in ("Equals", "Identity"):
         return value  # what is compared is a slope or a direction, whatever was derived for it
     try:
@@ -150,9 +150,12 @@ def _predicted(signature: SignatureResult, room: int) -> str:
     return value if constant or len(both) > room else both
 
 
-def _off(cell: CellResult) -> float:
-    """How far measured lies from predicted, as the judge saw it: for a vector, of each seed's worst component."""
-    return abs(cell.deviation) * cell.tolerance
+def _off(cell: CellResult) -> str:
+    """How far measured lies from predicted, as the judge saw it: for a vector, of each seed's worst component.
+
+    Nothing is off that only has to lie on one side.
+    """
+    return "" if cell.side else number.show(abs(cell.deviation) * cell.tolerance, 2)
 
 
 def reservations(signature: SignatureResult) -> list[str]:
@@ -259,12 +262,12 @@ def seen(control: ControlResult) -> Iterator[str]:
     if told is None:
         return
     cell = told.weakest
-    words = f"{number.show(cell.measured, 4)}, predicted {number.show(cell.predicted, 4)}"
+    words = f"{number.show(cell.measured, 4)}, predicted {number.predicted(cell, 4)}"
     if control.rival is not None and control.rival.verdict != "present":
         words += f": {control.rival.verdict}"
     elif control.rival is not None and shown is not None and shown.weakest.measured == cell.measured:
         # The same observable: what the idea itself would have said without the rival's theory.
-        yield f"{told.name} {words}, not {number.show(shown.weakest.predicted, 4)}"
+        yield f"{told.name} {words}, not {number.predicted(shown.weakest, 4)}"
     yield f"{told.name} {words}"
     yield words
 

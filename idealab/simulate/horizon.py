@@ -26,7 +26,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
@@ -219,7 +221,7 @@ def starting_times(start_time: int, estimate_error: bool) -> tuple[int, ...]:
         If there is no such number.
     """
     least = 2 if estimate_error else 1
-    if start_time < least or int(start_time) != start_time:
+    if not (math.isfinite(start_time) and start_time >= least and int(start_time) == start_time):
         raise UsageError(
             f"start_time={start_time!r}: expected a whole number of descent steps, {least} or more"
             + (" with estimate_error" if estimate_error else "")
@@ -256,7 +258,18 @@ def integrate(
     *,
     symmetric: bool,
 ) -> Trajectory:
-    """Follow a field that is proportional to e^s, from (s, w); a second pair starts the companion."""
+    """Follow a field that is proportional to e^s, from (s, w); a second pair starts the companion.
+
+    Raises
+    ------
+    UsageError
+        If the times are not a list, or a tolerance that is known here is negative.
+    """
+    if clock.ndim != 1:
+        raise UsageError(f"log_times has shape {clock.shape}; expected (t,), the times one after the other")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not isinstance(value, Tracer) and np.any(np.asarray(value) < 0):
+            raise UsageError(f"{name}={value!r}: expected zero or more")
     # At fixed w the field is proportional to t, so in s it is its own derivative.
     to = partial(solve, field, jacobian, field, times=clock, max_steps=max_steps, symmetric=symmetric)
     if len(begin) == 1:

@@ -32,8 +32,9 @@ def is_constant(expression: Expr) -> bool:
     """Whether Sympy can evaluate an expression to one number, with no sum, integral or limit left in it."""
     return (
         isinstance(expression, sp.Expr)
+        # Asked first: whether a sum is a number takes Sympy long to find out.
+        and not expression.has(ExprWithLimits, sp.Derivative, sp.Limit, sp.Subs, sp.Indexed)
         and bool(expression.is_number)
-        and not expression.has(ExprWithLimits, sp.Derivative, sp.Limit, sp.Subs)
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, islice
 from typing import Any, NamedTuple, cast
 
@@ -319,15 +320,20 @@ def _is_name(e: Expr) -> bool:
     return isinstance(e, (sp.Symbol, sp.Indexed, sp.Idx))
 
 
+def _is_number(e: Expr) -> bool:
+    """As Sympy says, which would go through the sums over an array again and again to find out."""
+    return not e.has(sp.Indexed) and bool(e.is_number)
+
+
 def _has_exponent(e: Expr, arguments: set[Any]) -> bool:
     if isinstance(e, sp.Pow):
-        return not e.base.is_number
+        return not _is_number(e.base)
     return e in arguments or (isinstance(e, sp.Indexed) and e.base in arguments)
 
 
 def _children(e: Expr) -> tuple[Expr, ...]:
     """Parts that may be changed: no bounds, no indices, and no bare name that has an exponent of its own."""
-    if _is_name(e) or (e.is_number and e.atoms(sp.Symbol)):  # CRootOf(x**5 - x - 1, 0) is a number
+    if _is_name(e) or (_is_number(e) and e.atoms(sp.Symbol)):  # CRootOf(x**5 - x - 1, 0) is a number
         return ()
     if isinstance(e, ExprWithLimits):
         return (e.function,)
@@ -378,6 +384,7 @@ def _number(factor: Expr) -> str:
     return f"{float(factor):g}" if factor.q > 2 else str(factor)
 
 
+@lru_cache(maxsize=4096)
 def _short(e: Expr) -> str:
     text = inline(e)
     return text if len(text) <= _LONG else text[: _LONG - 1] + "…"

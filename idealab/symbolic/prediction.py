@@ -143,7 +143,7 @@ class Prediction:
         """Plain ASCII on one line, for people; nothing parses it."""
         return str(self.expression)
 
-    @property
+    @cached_property
     def inline(self) -> str:
         """One line of Unicode, as for a table: ``1/(η·γ²)``."""
         return inline(self.expression)

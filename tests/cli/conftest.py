@@ -34,7 +34,7 @@ def verification(idea: str = "toy", verdict: Any = "supported") -> Verification:
         (),
         (),
         cost,
-        {},
+        {"master_seed": 0, "precision": "float64"},
         record="9ab41c77" + "0" * 56,
     )
 

@@ -58,6 +58,16 @@ def test_a_broken_lock_is_code_2_with_every_difference(pipeline: Any, capsys: py
     ]
 
 
+def test_each_difference_is_said_once(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the pipeline itself: of the message and the list only the list has them."""
+    assert main(["declare", "toy", "--seeds", "8", "--ledger", str(tmp_path)]) == 0
+    sha = capsys.readouterr().out.strip()
+    assert main(["verify", "toy", "--seeds", "16", "--declared", sha, "--ledger", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.count("  experiments.bench.max_seeds: 8 became 16\n") == 1
+    assert len(next(line for line in shown.splitlines() if line.startswith("error: "))) < 250
+
+
 @pytest.mark.parametrize("more", [["other"], ["--find-scope", "eta"]])
 def test_a_lock_holds_one_verification(pipeline: Any, more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "toy", *more, "--declared", "ab" * 32]) == 2

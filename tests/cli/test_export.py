@@ -8,14 +8,16 @@ import pytest
 
 from idealab.cli.exit_code import ExitCode
 from idealab.cli.group import main
-from idealab.ledger import VERIFICATION, Ledger
+from idealab.ledger import DECLARATION, VERIFICATION, Ledger
 from idealab.verification import Verification
 
 
 @pytest.fixture
 def record(tmp_path: Path, found: Callable[[], Verification]) -> str:
-    document = {"schema": VERIFICATION, "parents": [], "idea": "toy", "created": "2026-01-31T12:00:00+00:00"}
-    return Ledger(tmp_path / "ledger").put({**document, "result": found().to_dict()})
+    ledger = Ledger(tmp_path / "ledger")
+    declared = ledger.put({"schema": DECLARATION, "idea": "toy", "content": {}})
+    document = {"schema": VERIFICATION, "idea": "toy", "created": "2026-01-31T12:00:00+00:00", "parents": [declared]}
+    return ledger.put({**document, "result": found().to_dict() | {"declaration": declared}})
 
 
 def test_the_place_is_all_that_it_prints(record: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from idealab.cli import main
+from idealab.cli.latest import latest
 from idealab.ledger import Ledger
+from tests.ledger.conftest import result, verification
 
 
 def lines(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
@@ -32,17 +34,10 @@ def test_the_last_verdict_and_its_cost(
 ) -> None:
     ledger = Ledger(tmp_path)
     for day, verdict, reused in ((29, "partial", 6), (30, "refuted", 0), (31, "supported", 0)):
-        cost = {"seconds": 38.2, "reused_seeds": reused}
-        result = {"verdict": verdict, "cost": cost, "evidence_log10": math.inf}
-        ledger.put(
-            {
-                "schema": "idealab/verification/1",
-                "parents": [],
-                "idea": "toy" if not reused else "other",
-                "created": f"2026-01-{day}T12:00:00+00:00",
-                "result": result,
-            }
-        )
+        cost = {"seconds": 38.2, "reused_seeds": reused, "seeds": 8, "gradient_evaluations": 0.0}
+        idea, declared = "other" if reused else "toy", "ab" * 32
+        said = result(declared, idea, verdict=verdict, cost=cost, evidence_log10=math.inf)
+        ledger.put(verification([declared], idea=idea, created=f"2026-01-{day}T12:00:00+00:00", result=said))
     listed = [line.strip() for line in lines(capsys, "--ledger", str(tmp_path))]
     assert listed[1] == "idealized, real data · supported on 2026-01-31, 38 s"
     assert (
@@ -50,6 +45,34 @@ def test_the_last_verdict_and_its_cost(
     )  # partly from the ledger: not what it usually costs
     monkeypatch.setenv("IDEALAB_LEDGER", str(tmp_path))
     assert "supported" in lines(capsys)[1]
+
+
+def put(ledger: Ledger, day: int, verdict: str, **result: object) -> str:
+    return ledger.put(
+        {
+            "schema": "idealab/verification/1",
+            "parents": [],
+            "idea": "toy",
+            "created": f"2026-01-{day}T12:00:00+00:00",
+            "result": {"verdict": verdict, "cost": {"seconds": 1.0}, **result},
+        }
+    )
+
+
+def test_a_narrower_run_does_not_pass_for_the_verdict(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def listed() -> str:
+        return " ".join(lines(capsys, "--ledger", str(tmp_path))[1:3])
+
+    ledger = Ledger(tmp_path)
+    put(ledger, 20, "supported", narrowed=["only loss_clock", "quick"])
+    assert "supported on 2026-01-20, 1 s, of less than all: only loss_clock; quick" in " ".join(listed().split())
+    full = put(ledger, 21, "refuted", narrowed=[])
+    put(ledger, 22, "partial", cut_short=True)
+    put(ledger, 23, "supported", narrowed=["only loss_clock"])
+    assert "refuted on 2026-01-21, 1 s · since then, on 2026-01-23: supported (only loss_clock)" in " ".join(
+        listed().split()
+    )
+    assert latest(Ledger(tmp_path))["toy"].record == full
 
 
 def test_a_damaged_ledger_is_said_and_the_ideas_are_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

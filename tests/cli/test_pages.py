@@ -12,6 +12,7 @@ import pytest
 from idealab import registry
 from idealab.cli import pages
 from idealab.cli.progress import Watcher
+from idealab.cli.report import resolved
 from idealab.errors import DeclarationError, UsageError
 from idealab.ledger import Ledger
 from idealab.verification import Verification
@@ -90,6 +91,22 @@ def test_the_index_has_every_idea_and_its_latest_verdict(found, tmp_path: Path, 
     assert len(links) == count == 2
 
 
+def test_a_narrower_run_does_not_pass_for_the_verdict(found, tmp_path: Path, watcher: Watcher) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    narrow = replace(found("toy"), narrowed=("only clock", "quick"))
+    put(ledger, narrow, "2026-01-29T12:00:00+00:00")
+    index, _ = pages.write_index(ledger, tmp_path / "site", watcher)
+    assert "of less than all: only clock; quick" in index.read_text(encoding="utf-8")
+    full = put(ledger, found("toy", "refuted"), "2026-01-30T12:00:00+00:00")
+    put(ledger, narrow)
+    index, _ = pages.write_index(ledger, tmp_path / "site", watcher)
+    text = index.read_text(encoding="utf-8")
+    assert "since then, on 2026-01-31: supported (only clock; quick)" in text
+    assert f"toy-{full[:8]}.html" in text
+    assert "of less than all" not in text
+    assert resolved(ledger, "toy") == full
+
+
 def test_an_index_of_nothing(tmp_path: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "ideas", dict)
     index, _ = pages.write_index(Ledger(tmp_path / "ledger"), tmp_path, watcher)
@@ -101,24 +118,19 @@ def test_a_record_that_cannot_be_shown_does_not_stop_the_others(
     found, tmp_path: Path, watcher: Watcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger = Ledger(tmp_path / "ledger")
-    bad = {
-        "schema": "idealab/verification/1",
-        "parents": [],
-        "idea": "toy",
-        "created": "2026-01-31T12:00:00+00:00",
-        "result": {"verdict": "supported"},
-    }
+    good = ledger.get(put(ledger, found("toy"), "2026-01-30T12:00:00+00:00"))
+    bad = {**good, "created": "2026-01-31T12:00:00+00:00", "result": {**good["result"], "mutants": {}}}
     name = ledger.put(bad)
     put(ledger, found("elsewhere"))
     text = pages.write_index(ledger, tmp_path / "site", watcher)[0].read_text(encoding="utf-8")
     assert f"its record {name[:8]} cannot be shown" in text
     assert "1 supported, 2 not verified yet" in text
-    assert f"warning: record {name[:8]} lacks the field" in capsys.readouterr().err
+    assert f"warning: record {name[:8]}: mutants.equivalent is None" in capsys.readouterr().err
 
 
 def test_no_name_of_an_idea_leads_out_of_the_folder(found, tmp_path: Path, watcher: Watcher) -> None:
     ledger = Ledger(tmp_path / "ledger")
-    for name in ("../../outside", "/etc/passwd", "..", "a" * 500, '"><script>alert(1)</script>', "javascript:alert(1)"):
+    for name in ("..", ".", "a" * 100, '"><script>alert(1)<script>', "javascript:alert(1)", "C:outside"):
         put(ledger, found(name))
     index, _ = pages.write_index(ledger, tmp_path / "site", watcher)
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html"))

@@ -40,9 +40,9 @@ def recorded(tmp_path: Path, found: Callable[..., Verification]) -> Callable[...
     """Puts a verification of the toy into the ledger."""
     ledger = Ledger(tmp_path / "ledger")
 
-    def put(idea: str = "toy", minute: int = 0, declared: str | None = None, **changes: Any) -> str:
+    def put(idea: str = "toy", minute: int = 0, **changes: Any) -> str:
         declaration = ledger.put({"schema": DECLARATION, "idea": idea, "content": CONTENT})
-        result = found(idea).to_dict() | {"record": None, "declaration": declared or declaration} | changes
+        result = found(idea).to_dict() | {"record": None, "declaration": declaration} | changes
         document = {
             "schema": VERIFICATION,
             "parents": [declaration],
@@ -105,12 +105,6 @@ def test_without_a_place_it_says_so(recorded, report):
         2,
         ["error: say where the paper kit should be written: --to DIR; try 'idealab report --help'"],
     )
-
-
-def test_a_record_that_rests_on_another_declaration_is_refused(recorded, report, tmp_path):
-    sha = recorded(declared="a" * 64)
-    code, _, err = report(sha, "--to", str(tmp_path / "kit"))
-    assert (code, err) == (2, f"error: record {sha[:8]} names one declaration and rests on another; it is not whole\n")
 
 
 def test_a_damaged_record_is_refused(recorded, report, tmp_path):

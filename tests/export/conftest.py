@@ -13,6 +13,10 @@ HOSTILE = "=cmd|'/C calc'!A0,\"<script>alert(1)</script>\n---\n../../etc/passwd 
 """A formula, HTML, a new line, the end of YAML's front matter, a path, a Markdown link, TeX, and reversed text."""
 
 
+IDEA = "=cmd|'calc'!A0,\"<script>alert(1)</script> .. | [x](javascript:y)".replace("/", "")
+"""What of it the name of an idea may hold: no slash, and nothing that is not printed."""
+
+
 class Kept(NamedTuple):
     """A ledger, and the names of what it holds."""
 
@@ -47,7 +51,7 @@ def result(**changes: object) -> dict[str, object]:
     mutant |= {"distance": 2.0, "where": "", "gates": True}
     killed = {name: value for name, value in mutant.items() if name != "formula"} | {"status": "killed"}
     found = {
-        "idea": HOSTILE,
+        "idea": IDEA,
         "statement": HOSTILE,
         "verdict": "refuted",
         "scope": HOSTILE,
@@ -59,19 +63,19 @@ def result(**changes: object) -> dict[str, object]:
         "gates": [],
         "remarks": [],
         "cost": {"seconds": 1.0, "seeds": 2, "gradient_evaluations": 10},
-        "environment": {"platform": HOSTILE, "cores": 2},
+        "environment": {"platform": HOSTILE, "cores": 2, "precision": "float64", "master_seed": 7},
     }
     return found | changes
 
 
 def keep(place: Path, found: dict[str, object]) -> Kept:
     ledger = Ledger(place)
-    declaration = ledger.put({"schema": DECLARATION, "idea": HOSTILE, "content": {}})
+    declaration = ledger.put({"schema": DECLARATION, "idea": IDEA, "content": {}})
     batch = ledger.put(
         {
             "schema": BATCH,
             "parents": [declaration],
-            "idea": HOSTILE,
+            "idea": IDEA,
             "experiment": HOSTILE,
             "condition": "=1+1",
             "precision": "float64",
@@ -89,9 +93,9 @@ def keep(place: Path, found: dict[str, object]) -> Kept:
     document = {
         "schema": VERIFICATION,
         "parents": [declaration, batch],
-        "idea": HOSTILE,
+        "idea": IDEA,
         "created": "2026-01-31T12:00:00.000000+00:00",
-        "result": found,
+        "result": found | {"declaration": declaration},
     }
     return Kept(ledger, declaration, batch, ledger.put(document))
 

@@ -25,9 +25,24 @@ def batch(parent, first=0, **changes):
     return record | {"seconds": 0.5, "observation": observation} | changes
 
 
+def result(declared, idea="toy", **changes):
+    """The least that a verification must say."""
+    cell = {"condition": "c", "checkpoint": "", "predicted": 1.0, "measured": 1.0, "standard_error": 0.1}
+    cell |= {"tolerance": 0.1, "deviation": 0.0, "verdict": "present", "evidence_log10": 1.0, "seeds": 2}
+    texts = ("statement", "formula", "tolerance", "reason", "scope")
+    signature = dict.fromkeys(texts, "") | {"name": "height", "experiment": "e", "level": "idealized", "primary": True}
+    signature |= {"known": "derived", "criterion": "Equals", "verdict": "present", "refuted_as_stated": False}
+    signature |= {"evidence_log10": 1.0, "seeds": 2, "cells": [cell]}
+    found = {"idea": idea, "statement": "", "verdict": "supported", "scope": "", "evidence_log10": 1.0, "remarks": []}
+    found |= {"declaration": declared, "signatures": [signature], "controls": [], "gates": []}
+    found |= {"cost": {"seconds": 1.0, "seeds": 2, "gradient_evaluations": 0.0}}
+    return found | {"environment": {"precision": "float64", "master_seed": 0}} | changes
+
+
 def verification(parents, **changes):
-    created = "2026-01-31T12:00:00+00:00"
-    return {"schema": VERIFICATION, "parents": parents, "idea": "toy", "created": created, "result": {}} | changes
+    idea = changes.get("idea", "toy")
+    record = {"schema": VERIFICATION, "parents": parents, "idea": idea, "created": "2026-01-31T12:00:00+00:00"}
+    return record | {"result": result(parents[0] if parents else "", idea)} | changes
 
 
 @pytest.fixture

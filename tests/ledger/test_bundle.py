@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from idealab.errors import LedgerError, UsageError
 from idealab.ledger import BATCH, VERIFICATION, Ledger, bundle as bundles, canonical, digest
 from idealab.ledger.bundle import export, import_bundle
-from tests.ledger.conftest import batch, declaration, member, refused, verification
+from tests.ledger.conftest import batch, declaration, member, refused, result, verification
 
 # There and back
 
@@ -92,15 +93,27 @@ def test_an_import_that_is_killed_leaves_nothing_without_its_parents(ledger, oth
     assert set(other.find()) == set(ledger.find())
 
 
+def ahead(**difference):
+    return (datetime.now(UTC) + timedelta(**difference)).isoformat()
+
+
 def test_what_is_dated_in_the_future_is_said(other, packed):
     top = declaration()
-    late = verification([digest(top)], created="2999-01-01T00:00:00+00:00")
+    late = verification([digest(top)], created=ahead(hours=23))
     found = import_bundle(other, packed([member(top), member(late)]))
     assert found.new == 2
     (words,) = found.ahead
-    assert "is dated 2999-01-01 00:00 UTC, in the future" in words
+    assert f"is dated {late['created'][:10]}" in words
+    assert "in the future" in words
     assert other.health().ahead == found.ahead
     assert other.health().damaged == other.health().incomplete == ()
+
+
+def test_what_is_dated_far_in_the_future_is_refused(other, packed):
+    top = declaration()
+    for late in ("9998-01-01T00:00:00+00:00", ahead(hours=25)):
+        made = packed([member(top), member(verification([digest(top)], created=late))])
+        refused(other, made, f"of 'toy' is dated {late[:10]} .* UTC, in the future; see to the clock")
 
 
 # Torn, truncated, no bundle
@@ -229,7 +242,7 @@ def test_what_a_record_rests_on_must_come_along_and_be_what_it_should_be(other, 
     for records, words in (
         ([block], "not found or not sound"),
         ([top, batch(digest(second))], "not found or not sound"),
-        ([top, verification([])], "names no declaration"),
+        ([top, verification([])], r"result\.declaration\) is \('toy', ''\), but a record has those of the record"),
         ([top, block, batch(digest(block), 2)], "which is no declaration of the same idea"),
         ([top, verification([digest(top), digest(top)])], "which is no batch of the same idea"),
         ([top, second, block, verification([digest(second), digest(block)])], "observed under another declaration"),
@@ -268,11 +281,10 @@ def test_nothing_in_a_bundle_is_executed(other, packed, tmp_path):
     sentinel = tmp_path / "owned"
     code = f"__import__('pathlib').Path({str(sentinel)!r}).touch()"
     content = {"signatures": [{"name": code, "prediction": {"text": code, "sha256": "0" * 64}}], "statement": code}
-    top = declaration(idea=code, content=content)
-    block = batch(digest(top), idea=code, condition=code)
-    verdict = verification(
-        [digest(top), digest(block)], idea=code, result={"verdict": code, "scope": f"\\input{{{code}}}"}
-    )
+    top = declaration(idea="evil", content=content)
+    block = batch(digest(top), idea="evil", condition=code)
+    said = result(digest(top), "evil", statement=code, scope=f"\\input{{{code}}}", gates=[code])
+    verdict = verification([digest(top), digest(block)], idea="evil", result=said)
     found = import_bundle(other, packed([member(record) for record in (top, block, verdict)]))
     assert found.new == 3
     from idealab.rejudge import recheck

@@ -8,19 +8,19 @@ import pytest
 
 from idealab.errors import LedgerError, UsageError
 from idealab.ledger import Ledger, digest
-from idealab.ledger.compare import Number, close, compare, distance, largest_difference, numbers_of, same
+from idealab.ledger.compare import Number, close, compare, distance, largest_difference, numbers_of
 from tests.ledger.conftest import batch, declaration, verification
 
 CELL = {"condition": "a=1", "checkpoint": "t=2", "predicted": 1.0, "measured": 1.01, "standard_error": 0.001}
-CELL |= {"tolerance": 0.1, "deviation": 0.1, "verdict": "present", "seeds": 8}
+CELL |= {"tolerance": 0.1, "deviation": 0.1, "verdict": "present", "seeds": 8, "evidence_log10": 1.7}
+WHERE = {"jax": "0.10", "master_seed": 0, "precision": "float64"}
 
 
 def result(*cells, **changes):
-    signature = {"name": "height", "experiment": "bench", "cells": [CELL | cell for cell in (cells or ({},))]}
-    fields = {"verdict": "supported", "scope": "", "evidence_log10": 1.7, "gates": [], "cut_short": False}
-    return (
-        fields | {"signatures": [signature], "controls": [], "environment": {"jax": "0.10", "master_seed": 0}} | changes
-    )
+    signature = {"experiment": "bench", "cells": [CELL | cell for cell in (cells or ({},))]}
+    found = verification([digest(declaration())])["result"]
+    signature = found["signatures"][0] | signature
+    return found | {"evidence_log10": 1.7, "signatures": [signature], "environment": WHERE} | changes
 
 
 @pytest.fixture
@@ -36,7 +36,11 @@ def compared(ledger):
         names = []
         for k, (found, number) in enumerate(((one, 0), (other, other_declaration))):
             top = ledger.put(declaration(number))
-            names.append(ledger.put(verification([top], result=found, created=f"2026-01-0{k + 1}T00:00:00+00:00")))
+            names.append(
+                ledger.put(
+                    verification([top], result=found | {"declaration": top}, created=f"2026-01-0{k + 1}T00:00:00+00:00")
+                )
+            )
         return compare(ledger, *names)
 
     return run
@@ -49,7 +53,7 @@ def test_runs_that_say_the_same_agree(compared):
 
 
 def test_everything_that_differs_is_named(compared):
-    other = result({"deviation": 0.4}, environment={"jax": "0.11", "master_seed": 1}, evidence_log10=2.0)
+    other = result({"deviation": 0.4}, environment=WHERE | {"jax": "0.11", "master_seed": 1}, evidence_log10=2.0)
     found = compared(result(), other, other_declaration=5)
     assert [str(line) for line in found.declaration] == ["number: 0 became 5"]
     assert [line.where for line in found.environment] == ["jax", "master_seed"]
@@ -73,6 +77,18 @@ def test_everything_that_differs_is_named(compared):
 def test_cells_agree_within_the_tolerance_or_by_chance(cell, apart):
     one, other = (next(iter(numbers_of(result(c)).values())) for c in ({}, cell))
     assert close(one, other) == close(other, one).replace("absent and present", "present and absent") == apart
+
+
+def test_what_was_claimed_and_found_is_compared_too(compared):
+    (signature,) = result()["signatures"]
+    other = {**signature, "formula": "x = 42", "tolerance": "1e-12 relative", "reason": "because"}
+    found = compared(result(), result(signatures=[other], statement="all is one", mutants={"total": 9, "killed": 9}))
+    assert [line.where for line in found.conclusion] == [
+        "statement",
+        *(f"signatures.height in bench.{name}" for name in ("formula", "tolerance", "reason")),
+        "mutants.total",
+        "mutants.killed",
+    ]
 
 
 def test_where_the_theory_is_absent_in_both_it_is_no_matter_by_how_much(compared):
@@ -108,23 +124,10 @@ def test_under_different_tolerances_the_first_is_the_unit():
     assert distance(other, one) == pytest.approx(1.25)
 
 
-def test_the_same_observations_come_to_the_same_numbers():
-    one = Number(1.0, 1.05, 0.01, 0.1, 0.5, "present", 8)
-    assert same(one, one._replace(measured=1.05 + 0.0009)) == ""
-    assert same(one, one._replace(measured=1.05 + 0.002)) == "measured 1.05 and 1.052"
-    assert same(one, one._replace(verdict="undecided")) == "verdict 'present' and 'undecided'"
-    assert same(one, one._replace(seeds=9)) == "seeds 8 and 9"
-    large = one._replace(predicted=1e30, measured=1e30, tolerance=1.0)
-    assert same(large, large._replace(measured=1e30 * (1 + 1e-12))) == ""
-    lost = one._replace(measured=math.nan)
-    assert same(lost, lost) == ""
-    assert same(one, lost)
-    assert same(one._replace(measured=math.inf), one._replace(measured=-math.inf))
-
-
 def test_controls_count_too(compared):
-    signature = {"name": "height", "experiment": "bench", "cells": [CELL]}
-    control = {"assumption": "force", "signatures": [signature], "rival": {**signature, "name": "rival"}}
+    (signature,) = result()["signatures"]
+    control = {"assumption": "force", "statement": "", "experiment": "bench", "condition": "", "expected": "breaks"}
+    control |= {"seen": "breaks", "signatures": [signature], "rival": {**signature, "name": "rival"}}
     found = compared(result(controls=[control]), result(controls=[control]))
     assert found.cells == 3
 
@@ -160,13 +163,16 @@ def test_two_kinds_are_not_compared(ledger):
 
 
 def test_without_the_declaration_its_hash_is_compared(ledger):
-    one = ledger.put(verification([digest(declaration(8))], result=result()))
-    other = ledger.put(verification([digest(declaration(9))], result=result()))
+    one, other = (ledger.put(verification([digest(declaration(k))])) for k in (8, 9))
     (line,) = compare(ledger, one, other).declaration
     assert line.where == "sha256"
 
 
-@pytest.mark.parametrize("broken", [{}, {"signatures": 3}, {"signatures": [{}], "controls": []}, {"verdict": "<b>"}])
-def test_a_result_of_another_form_is_one_clear_line(compared, broken):
-    with pytest.raises(LedgerError, match="does not say its result as this version does"):
-        compared(broken, result())
+def test_a_signature_or_a_cell_that_is_there_twice_is_one_clear_line(compared):
+    (signature,) = result()["signatures"]
+    with pytest.raises(
+        LedgerError, match=r"does not say its result as this version does .*'height in bench, a=1, t=2'"
+    ):
+        compared(result(signatures=[signature, signature]), result())
+    with pytest.raises(LedgerError, match=r"'height in bench, a=1, t=2' is there twice"):
+        compared(result(), result({}, {"measured": 1.0}))

@@ -197,3 +197,13 @@ def test_only_old_temporaries_are_cleared_away(ledger):
     assert ledger.health().temporaries == 2
     ledger.ensure_writable()
     assert (old.exists(), young.exists(), ledger.find()) == (False, True, [sha])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_that_is_named_like_a_record_is_not_waited_for(ledger):
+    sha = ledger.put(declaration())
+    pipe = file_of(ledger, sha[:2] + "0" * 62)
+    os.mkfifo(pipe)
+    fresh = Ledger(ledger.path)
+    assert fresh.find() == [sha]
+    assert [f"{pipe} is no regular file; move it away" in line for line in fresh.health().damaged] == [True]

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rfc8785
 from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 import idealab
 from idealab.errors import LedgerError
-from idealab.ledger import BATCH, DECLARATION, VERIFICATION, canonical, decode, digest
+from idealab.ledger import BATCH, DECLARATION, canonical, decode, digest, records
+from tests.ledger import conftest
 
 
 def declaration(content):
@@ -40,8 +42,7 @@ def batch(**changes):
 
 
 def verification(**changes):
-    record = {"schema": VERIFICATION, "parents": ["a" * 64], "idea": "max_margin", "result": {"verdict": "supported"}}
-    return record | {"created": "2026-01-31T12:00:00+00:00"} | changes
+    return conftest.verification(["a" * 64]) | changes
 
 
 def bits(value):
@@ -70,6 +71,19 @@ repeatable = settings(derandomize=True, deadline=None, max_examples=200)
 @given(trees)
 def test_every_tree_of_values_comes_back_exactly(tree):
     assert bits(there_and_back(tree)) == bits(tree)
+
+
+@repeatable
+@given(trees)
+def test_the_quick_way_writes_what_the_standard_says(tree):
+    """Against the library that follows RFC 8785 to the letter."""
+    plain = records._plain(declaration({"value": tree}), "document")
+    assert canonical(declaration({"value": tree})) == rfc8785.dumps(plain)
+
+
+@pytest.mark.parametrize("value", [1e16, 9007199254740992.0, 2.0**53 - 1, 123456.0, 1e-5, 1e-7, 1e21, 0.1, 5e-324])
+def test_the_quick_way_writes_numbers_as_the_standard_says(value):
+    assert canonical({"a": [value, -value]}) == rfc8785.dumps({"a": [value, -value]})
 
 
 @repeatable

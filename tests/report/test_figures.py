@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from idealab.report import canvas, figures
+from idealab.report import approach as approaches, canvas, figures
 from idealab.report.approach import place_of
 from idealab.report.recorded import verification
 
@@ -22,6 +22,98 @@ def test_all_six_are_drawn_from_a_record_that_has_everything(whole):
         width = canvas.TWO_COLUMNS if drawing.columns == 2 else canvas.ONE_COLUMN
         assert drawing.figure.get_figwidth() <= width
         assert canvas.pdf(drawing).startswith(b"%PDF-")
+
+
+def test_wide_figures_are_drawn_for_the_text_that_is_named(whole):
+    assert drawn_of(figures.agreement, whole, 5.5).figure.get_figwidth() == 5.5
+    assert approach(whole, 5.5).figure.get_figwidth() <= 5.5
+
+
+def drawn_of(draw, *given) -> canvas.Drawing:
+    with canvas.style():
+        drawing = draw(*given)
+    assert isinstance(drawing, canvas.Drawing)
+    return drawing
+
+
+def approach(*given) -> canvas.Drawing:
+    return drawn_of(approaches.approach, *given)
+
+
+def _cell(of, condition, log10_t, left, tolerance, **changes):
+    fields = {"predicted": 1.0, "measured": 1.0 + left, "tolerance": tolerance, "standard_error": abs(left) / 100}
+    return replace(of, condition=condition, checkpoint=f"t=1e{log10_t}", **(fields | changes))
+
+
+def test_the_approach_says_its_exponents_and_which_marker_is_which_condition(whole):
+    (first, *_), base = whole.signatures, whole.signatures[0].cells[0]
+    long = "lambda=1.25, theta=2.125, gamma=0.375, eta=0.0625"
+    cells = [_cell(base, long, 4, 1e-3, 1e-1), _cell(base, long, 6, 1e-6, 1e-3), _cell(base, "b=2", 4, 1e-4, 1e-1)]
+    cells += [_cell(base, "b=2", 6, 1e-7, 1e-3)]
+    drawing = approach(replace(whole, signatures=(replace(first, cells=tuple(cells)),)))
+    assert "measured \N{MINUS SIGN}1.50\ntolerance \N{MINUS SIGN}1.00" in _words(drawing)
+    assert long in _words(drawing)
+    (panel,) = drawing.figure.axes
+    guides = [line for line in panel.lines if line.get_linestyle() == "-" and line.get_marker() == "None"]
+    slopes = [(y[1] - y[0]) / (x[1] - x[0]) for x, y in (line.get_data() for line in guides)]
+    assert slopes == pytest.approx([-1.0, -1.0])
+
+
+def test_what_is_no_more_than_rounding_or_noise_tells_no_exponent(whole):
+    (first, *_), base = whole.signatures, whole.signatures[0].cells[0]
+    for change in ({"measured": 1.0 + 1e-14}, {"standard_error": 1e-5}):
+        cells = (_cell(base, "a=1", 4, 1e-3, 1e-1), _cell(base, "a=1", 6, 1e-6, 1e-3, **change))
+        drawing = approach(replace(whole, signatures=(replace(first, cells=cells),)))
+        assert "measured" not in _words(drawing)
+        (panel,) = drawing.figure.axes
+        grey = [line for line in panel.lines if line.get_color() == canvas.FAINT and line.get_marker() != "None"]
+        assert [len(line.get_xdata()) for line in grey] == [1]
+
+
+def test_beyond_all_powers_the_exponent_is_that_of_the_logarithm(whole):
+    (first, *_), base = whole.signatures, whole.signatures[0].cells[0]
+    cells = (_cell(base, "a=1", 100, 9e-3, 9e-2), _cell(base, "a=1", 300, 1e-3, 1e-2))
+    drawing = approach(replace(whole, signatures=(replace(first, cells=cells),)))
+    assert "measured \N{MINUS SIGN}2.00 in ln t\ntolerance \N{MINUS SIGN}2.00 in ln t" in _words(drawing)
+
+
+def test_a_claimed_power_law_says_what_was_measured_and_predicted(whole):
+    law = next(s for s in whole.signatures if s.criterion == "Rate")
+    cell = replace(law.cells[0], condition="", predicted=-1.0, measured=-0.98)
+    drawing = approach(replace(whole, signatures=(replace(law, cells=(cell,)),)))
+    assert "measured \N{MINUS SIGN}0.98\npredicted \N{MINUS SIGN}1.00" in _words(drawing)
+
+
+def test_a_condition_is_named_in_full(whole):
+    long = ", ".join(f"knob_{k}={k}.{k}25" for k in range(8))
+    first, *rest = whole.signatures
+    cells = tuple(replace(cell, condition=long) for cell in first.cells)
+    drawing = drawn_of(figures.scope, replace(whole, signatures=(replace(first, cells=cells), *rest)))
+    named = [" ".join(text.get_text().split()) for text in drawing.figure.axes[0].get_yticklabels()]
+    assert f"{first.experiment}: {long}" in named
+    canvas.pdf(drawing)
+    assert all(text.get_window_extent().x0 >= 0 for text in drawing.figure.axes[0].get_yticklabels())
+
+
+def test_below_what_is_measured_stands_how_far_off_it_is_in_tolerances(whole):
+    first, *_ = whole.signatures
+    cells = [replace(c, deviation=d) for c, d in zip(first.cells, (0.5, -9.0), strict=False)]
+    drawing = drawn_of(figures.agreement, replace(whole, signatures=(replace(first, cells=tuple(cells)),)))
+    panel, strip = drawing.figure.axes
+    assert strip.get_ylabel() == "off"
+    drawn = [y for line in strip.lines if line.get_marker() == "o" for y in line.get_ydata()]
+    assert drawn == [0.5, strip.get_ylim()[0]]
+    assert strip.get_xlim() == panel.get_xlim()
+
+
+def test_a_far_value_does_not_press_the_others_into_a_blob(whole):
+    first, *_ = whole.signatures
+    values = (-792.0, 0.1, 0.2, 0.3, 0.8, 1.1)
+    cells = tuple(replace(first.cells[0], predicted=v, measured=v, seed_deviations=()) for v in values)
+    panel, strip = drawn_of(figures.agreement, replace(whole, signatures=(replace(first, cells=cells),))).figure.axes
+    for axes in (panel, strip):
+        low, high = (axes.transData.transform((v, 0))[0] for v in (0.1, 1.1))
+        assert high - low > 0.1 * axes.bbox.width
 
 
 def test_what_went_wrong_is_drawn_too(troubled):

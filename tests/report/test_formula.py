@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 import sympy as sp
 
-from idealab.report.formula import Formula, Quoted
+from idealab.report.formula import Formula, Quoted, equation
 from idealab.report.inert import inert
 
 t = sp.Symbol("t", positive=True)
@@ -93,3 +93,15 @@ def test_a_formula_of_a_record_is_never_evaluated() -> None:
 def test_what_a_terminal_would_obey_is_only_seen() -> None:
     assert inert("a\x1b[31m\tb\r\nc\x7f\x9b\u202e\ud800") == "a␛[31m b  c␡\ufffd\ufffd\ufffd"
     assert inert("π ≤ λ₂, naïve, 日本") == "π ≤ λ₂, naïve, 日本"
+
+
+def test_a_sum_that_is_too_wide_has_rows_of_whole_terms():
+    terms = [sp.log(sp.Symbol(f"quantity_{i}") / (i + 2)) for i in range(5)]
+    wide = sp.Eq(sp.Symbol("C"), sp.Add(*terms[:3]) - sp.Add(*terms[3:]))
+    drawn = [line.plain for line in equation(wide, 60, indent=4)]
+    assert not any("↪" in line or len(line) > 60 for line in drawn)
+    middle = [line for line in drawn if "log" in line]
+    assert len(middle) > 1
+    assert middle[0].startswith("    C = ")
+    assert all(line.strip().startswith(("+ ", "- ", "-log")) for line in middle[1:])
+    assert "".join(middle).count("log") == 5

@@ -89,6 +89,25 @@ def test_formulas_are_drawn_as_mathematics(browser: Browser, pages: dict[str, Pa
     assert browser.evaluate("document.querySelectorAll('math mrow').length") > 0
 
 
+WIDE = """[...document.querySelectorAll(".equation, .formula")].filter(e => e.scrollWidth > e.clientWidth).map(e => {
+  const style = getComputedStyle(e), end = e.querySelector("math").getBoundingClientRect().right;
+  e.scrollLeft = 1e6;
+  const moved = end - e.querySelector("math").getBoundingClientRect().right;
+  const shadows = style.backgroundImage.split("gradient").length - 1;
+  return [style.overflowX, moved >= e.scrollWidth - e.clientWidth - 1, shadows];
+})"""
+
+
+def test_a_formula_wider_than_the_phone_scrolls_to_its_end_and_shows_that_it_does(
+    browser: Browser, pages: dict[str, Path]
+) -> None:
+    browser.open(pages["page"], 110)
+    browser.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    found = browser.evaluate(WIDE)
+    assert len(found) >= 2
+    assert all(one == ["auto", True, 4] for one in found), found
+
+
 def test_what_is_folded_is_printed(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["page"], 1280)
     assert browser.evaluate(CLOSED) != []

@@ -82,6 +82,19 @@ def test_an_idea_is_its_card(toy) -> None:
     assert r"\begin{equation*}" in latex
 
 
+def test_a_signature_is_its_entry_on_the_card(toy) -> None:
+    signature = toy.idea().signatures["height"]
+    shown = signature._repr_html_()
+    text = " ".join(piece(shown).text)
+    for said in (signature.name, signature.statement, signature.reason, *signature.rivals, *signature.must_kill):
+        assert said in text
+    assert "<math" in shown
+    latex = signature._repr_latex_()
+    assert r"\paragraph{height}" in latex
+    assert r"\section" not in latex
+    assert latex.count(r"\begin{equation*}") == latex.count(r"\end{equation*}") == 1
+
+
 def test_a_derivation_shows_each_step_and_how_it_is_known(toy) -> None:
     fall = toy.fall(2)
     shown = fall._repr_html_()

@@ -13,7 +13,8 @@ import pytest
 
 from idealab.errors import LedgerError
 from idealab.ledger import Ledger
-from idealab.report import paper
+from idealab.report import macros, paper
+from idealab.report.claims import claims
 from idealab.report.paper import Source
 from idealab.report.recorded import verification
 
@@ -32,6 +33,10 @@ def source_of(toy, **options) -> Source:
     declared = ledger.get(found.declaration)["content"]
     return Source(verification(found.record, document), declared, document["created"], toy.idea())
 
+
+DEFINED = re.compile(
+    r"\\idealabdefine\{[0-9a-f]{8}\}\{(?!.*\^\^)[^\\{}%#&$~]+\}\{(?:\\(?:times|infty|mathrm)|[-\w.{}^ ])+\}"
+)
 
 MADE: dict[str, Any] = {}
 """The one source that most tests look at, and its kit: made once."""
@@ -69,25 +74,38 @@ def test_the_kit_holds_what_a_paper_needs(source, files):
         assert f"{wanted}.tex" in files
     for wanted in re.findall(r"\\includegraphics\[[^]]*\]\{([a-z-]+)\}", main):
         assert f"{wanted}.pdf" in files
-    for label in re.findall(r"\\ref\{([a-z:-]+)\}", main):
+    for label in re.findall(r"\\ref\{([a-z0-9:-]+)\}", main):
         assert rf"\label{{{label}}}" in text(files)
 
 
-def test_every_macro_that_is_used_is_defined_once_and_names_the_record(source, files):
-    defined = re.findall(
-        r"^\\newcommand\{\\([A-Za-z]+)\}\{\\idealabnumber\{(\w+)\}", files["numbers.tex"].decode(), re.M
-    )
-    names = [name for name, _ in defined]
+def test_every_number_that_is_used_is_defined_once_and_names_the_record(source, files):
+    record = source.result.record[:8]
+    numbers = files["numbers.tex"].decode()
+    defined = re.findall(r"^\\idealabdefine\{(\w+)\}\{([^{}]+)\}\{(.+)\}$", numbers, re.M)
+    names = [name for _, name, _ in defined]
     assert len(set(names)) == len(names) > 100
-    assert {record for _, record in defined} == {source.result.record[:8]}
-    used = set(re.findall(r"\\(Toy[A-Za-z]+)", files["main.tex"].decode()))
+    assert {record for record, _, _ in defined} == {record}
+    used = re.findall(r"\\idealab\{(\w+)\}\{([^{}]+)\}", files["main.tex"].decode())
     assert len(used) >= 8
-    assert used <= set(names)
-    weakest = source.result.signatures[0].weakest
-    assert (
-        rf"\newcommand{{\ToyBenchHeightMeasured}}{{\idealabnumber{{{source.result.record[:8]}}}{{{weakest.measured:.7g}}}}}"
-        in (files["numbers.tex"].decode())
-    )
+    assert set(used) <= {(record, name) for record, name, _ in defined}
+
+
+def test_a_number_is_found_by_signature_experiment_condition_and_time(source, files):
+    numbers, signature = files["numbers.tex"].decode(), source.result.signatures[0]
+    cell = next(cell for cell in signature.cells if cell.condition == "a=2")
+    place = f"bench/height/{cell.condition}"
+    for name, found in (("bench/height", signature.weakest), (place, cell)):
+        assert rf"\idealabdefine{{{source.result.record[:8]}}}{{{name}/measured}}{{{found.measured:.7g}}}" in numbers
+    curve = next(s for s in source.result.signatures if s.name == "curve").cells[0]
+    assert f"{{bench/curve/{curve.condition}, {curve.checkpoint}/tolerance}}" in numbers
+    assert "/without constant_force/height/" in numbers
+
+
+def test_every_table_names_its_record(source, files):
+    for name in ("signatures", "controls", "mutants"):
+        written = files[f"table-{name}.tex"].decode()
+        assert rf"Record \texttt{{{source.result.record[:8]}}}." in written
+        assert rf"\label{{tab:{source.result.record[:8]}:{name}}}" in written
 
 
 def test_two_kits_are_the_same_byte_for_byte(source, files):
@@ -185,7 +203,22 @@ def test_nothing_in_a_record_is_a_command(source):
     assert "学" not in written
     assert "U+5B66" in written
     for line in files["numbers.tex"].decode().splitlines():
-        assert line == "" or line.startswith(("%", r"\newcommand", r"\providecommand"))
+        assert line == "" or line.startswith("%") or line in macros.HEAD or DEFINED.fullmatch(line), line
+
+
+def test_what_was_said_of_an_earlier_signature_is_referred_to(source):
+    (entry,) = [e for e in source.declared["signatures"] if e["name"] == "height"]
+    why = "the wall is near, and the friction that the theory leaves out is not known better than this"
+    band = {"text": "exp(-a*t)*(1 + t**2 + t**3 + t**4 + t**5 + t**6 + t**7 + t**8)/(1 + a*t)", "sha256": ""}
+
+    def named(name, reason):
+        return {**entry, "name": name, "criterion": {**entry["criterion"], "rtol": band, "reason": reason}}
+
+    declared = {"signatures": [named("one", why), named("two", why), named("three", f"twice those: {why}")]}
+    first, second, third = claims(source.result, declared, None).split("\n\n")
+    assert f"because {why}." in first
+    assert "within the tolerance of one, for the same reason as one." in second
+    assert "within the tolerance of one, because twice those: see one." in third
 
 
 def compiled(folder: Path, files: dict[str, bytes]) -> tuple[int, str]:
@@ -208,6 +241,37 @@ def test_it_compiles_into_a_few_pages(files, tmp_path):
     assert 2 <= pages <= 4
     assert "undefined" not in log.split("Output written")[0].rsplit("LaTeX2e", 1)[-1]
     assert not re.findall(r"Overfull \\hbox \(\d{3,}", log)
+
+
+PAPER = r"""\documentclass{article}
+\newcommand{\idealabnumber}[2]{\ensuremath{#2}[#1]}
+\input{one}
+\input{two}
+\begin{document}
+\catcode`\==\active \def={!}%% as languages do with signs
+\section{Seen: \idealab{%(one)s}{bench/height/measured}}
+\newcommand{\ours}{%(two)s}
+\idealab{\ours}{bench/height/a=2/measured}, $10^{\idealab{%(one)s}{evidence}}$, \idealab{%(one)s}{%(asked)s}
+\end{document}
+"""
+
+
+@TEX
+@pytest.mark.parametrize("asked", ["bench/height/a=2/measured", "bench/height/a=5/measured"])
+def test_two_records_of_an_idea_go_into_one_paper(source, files, tmp_path, asked):
+    """Also where a sign is active, in a heading, and in mathematics; what is not there is an error."""
+    result = source.result
+    other = result.with_record("0f" * 32)
+    names = {"one": result.record[:8], "two": other.record[:8], "asked": asked}
+    (tmp_path / "one.tex").write_bytes(files["numbers.tex"])
+    (tmp_path / "two.tex").write_text(macros.numbers(other))
+    (tmp_path / "main.tex").write_text(PAPER % names)
+    tex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "main"]
+    done = [subprocess.run(tex, cwd=tmp_path, capture_output=True, text=True, check=False) for _ in range(2)][1]
+    if "a=5" in asked:
+        assert f"Package idealab Error: record {names['one']} has no number '{asked}'" in done.stdout.replace("\n", "")
+    else:
+        assert done.returncode == 0, done.stdout[-3000:]
 
 
 @TEX

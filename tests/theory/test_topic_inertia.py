@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import sympy as sp
 from idealab.theory import topic_inertia
 from idealab.theory.topic_inertia import change, training
 from scipy.integrate import solve_ivp
@@ -74,8 +75,31 @@ def test_two_matrices_of_least_norm_make_both_keys_rank_alike():
     found = minimize(nuclear, [0.5, 0.1, 0.4, -0.1], method="Nelder-Mead", options={"xatol": 1e-7, "maxiter": 4000})
     # Scores 2/3, -1/3, -1/3 under both keys; the minimum is at a corner, which such a search nears slowly.
     assert nuclear([2 / 3, -1 / 3, 2 / 3, -1 / 3]) <= found.fun < 1.001 * nuclear([2 / 3, -1 / 3, 2 / 3, -1 / 3])
-    assert found.x[0] - found.x[1] == pytest.approx(predicted("shared_gap"), abs=0.01)
+    assert found.x[0] - found.x[1] == pytest.approx(float(training.sharing["shared_gap"].equation.rhs), abs=0.01)
     assert predicted("transfer") == 0.5
+
+
+def test_what_keys_do_not_share_goes_as_fast_as_the_norm_rises_beside_its_corner():
+    beside = nuclear([2 / 3, -1 / 3 + 1e-6, 2 / 3, -1 / 3 + 1e-6])
+    slope = (beside - nuclear([2 / 3, -1 / 3, 2 / 3, -1 / 3])) / 1e-6
+    assert predicted("sharing_rate") == pytest.approx(-slope, abs=1e-5)
+    assert RIVALS["sharing_rate"].known == "cited"
+
+
+def test_directions_are_those_of_the_rate_all_over_the_phase():
+    """Each against differences of the rate, at points all over r p_a > p_b."""
+    rate = sp.lambdify((change.p_a, change.p_b, change.r), change.deviations["rate"].equation.rhs)
+    draw = np.random.default_rng(0)
+    for _ in range(200):
+        r, p_0, lean = np.exp(draw.uniform(-1.5, 1.5)), *draw.uniform(0.02, 0.98, 2)
+        p_a, p_b, h = lean * (1 - p_0), (1 - lean) * (1 - p_0), 1e-6
+        if r * p_a < 1.05 * p_b:
+            continue
+        here, mixed = rate(p_a, p_b, r), (1 - p_0 - h) / (1 - p_0)
+        assert np.sign(-here) == predicted("inertia")
+        assert np.sign(here - rate(p_a, p_b + h, r)) == predicted("by_closeness")
+        assert np.sign(here - rate(p_a * mixed, p_b * mixed, r)) == predicted("by_dilution")
+        assert np.sign(here - rate(p_a, p_b, r + h)) == predicted("by_odds")
 
 
 @pytest.mark.parametrize(("q", "rho"), list(product((0.5, 0.6, 0.93), (1.0, 2.0, 7.0))))

@@ -23,7 +23,7 @@ idea = Idea(
         "more ambiguous topics: the chance rises where that means near frequencies, diluted prompts or even odds, and "
         "falls only where tokens that both topics have are no change; the paper's third version claims a fall, its "
         "fourth that there is no rise",
-        "several keys and W = K Q^T: keys share their ranks",
+        "several keys and W = K Q^T: keys share their ranks; what they differ by goes like (ln t)^(1/sqrt(3) - 1)",
         "odds that are small fractions: another prefactor",
         *forgetting.failure_modes,
     ),
@@ -38,6 +38,7 @@ idea = Idea(
         Reference(
             "li2024", "Li et al.", 2024, "Mechanics of next token prediction with self-attention", "the graph-SVM"
         ),
+        training.SHEEN,
         change.BAHADUR,
         *forgetting.references,
     ),

@@ -20,11 +20,15 @@ from idealab.symbolic.prediction import Prediction
 Known = Mapping[str, sp.Equality]
 
 p_a, p_b, p_0, r, theta, S, T, v, prompts = sp.symbols("p_a p_b p_0 r theta s T v prompts", positive=True)
-lean, shared, z = sp.symbols("lean shared z", positive=True)
+lean, shared, z, room = sp.symbols("lean shared z room", positive=True)
 k, l, n, cut, N, total = sp.symbols("k l n cut N total", integer=True, nonnegative=True)
 u = sp.Symbol("u", real=True)
 m = sp.IndexedBase("m", positive=True)
 M, I, C, P, C_1, trend = sp.symbols("M I C P C_1 trend", real=True)
+
+TOPIC_LASTS = {p_b: r * p_a / (1 + room)}
+"""The phase r p_a > p_b, all of it: room is any positive number."""
+LEANING = {p_a: lean * (1 - p_0), p_b: (1 - lean) * (1 - p_0)}
 
 BAHADUR = Reference("bahadur1960", "Bahadur and Rao", 1960, "On deviations of the sample mean", "Theorem 1")
 
@@ -92,11 +96,17 @@ def _log_chance(known: Known, beyond: str) -> sp.Equality:
     return Eq(log(C), parts.subs(log(S), spread).subs(theta, known["tilt"].rhs) - T * known["rate"].rhs)
 
 
-def _sign(expression: sp.Expr, beyond: bool = False) -> sp.Expr:
-    """Sign of an expression at a point of a phase; it is that of theta, or of the drift, and so is the same in all."""
-    half = sp.Rational(1, 2)
-    point = {p_a: sp.Rational(1, 5), r: sp.Rational(3, 2), p_0: half, shared: half}
-    return sp.sign(expression.subs(p_b, (1 / half if beyond else half) * r * p_a).subs(point))
+def _sign(expression: sp.Expr, phase: dict[sp.Symbol, sp.Expr] | None = None) -> sp.Expr:
+    """Sign of an expression all over a phase, as far as Sympy can tell; else it stays open, and predicts no number."""
+    return sp.sign(sp.factor(expression.subs(phase or {})))
+
+
+def _least(known: Known) -> sp.Equality:
+    """The moments are one at u = 0, are not level there, and are convex."""
+    moments = known["moments"].rhs
+    level = sp.factor(moments.diff(u).subs(u, 0).subs(TOPIC_LASTS))
+    below = moments.subs(u, 0) == 1 and level.is_nonzero and moments.diff(u, 2).is_positive
+    return Eq(M, 1 / (1 + room) if below else sp.nan)
 
 
 deviations = (
@@ -126,7 +136,12 @@ deviations = (
         lambda known: Eq(P, known["density"].rhs * sp.summation(z**k, (k, 1, sp.oo)).args[0][0].subs(z, exp(-theta))),
     )
     .derive("lattice_change", "the same for r = 1", lambda known: _log_chance(known, "beyond_lattice"))
-    .derive("inertia", "the chance falls with T, like e^(-I T)", lambda known: Eq(trend, _sign(-known["rate"].rhs)))
+    .derive("least", "in this phase the least moment lies below one, by some room", _least)
+    .derive(
+        "inertia",
+        "the chance falls with T, like e^(-I T), I = -log M",
+        lambda known: Eq(trend, _sign(log(known["least"].rhs))),
+    )
 )
 
 # --- D8: the phase boundary, and ambiguity ----------------------------------------------------------------------------
@@ -144,33 +159,51 @@ phases = (
         lambda known: Eq(p_b, sp.solve(known["drift"].rhs, p_b)[0]),
     )
     .derive(
-        "reversal", "beyond it the chance rises with T", lambda known: Eq(trend, _sign(known["drift"].rhs, beyond=True))
+        "reversal",
+        "beyond it the chance rises with T",
+        lambda known: Eq(trend, _sign(known["drift"].rhs, {p_b: r * p_a * (1 + room)})),
     )
 )
 
 
 def _gain(known: Known, knob: sp.Symbol, mixed: dict[sp.Symbol, sp.Expr] | None = None) -> sp.Equality:
-    """-dI/d knob: the moments are least at the tilt, so that only what they say of the knob themselves counts."""
+    """-M dI/d knob at u = theta: the moments are least there, so that only what they say of the knob themselves counts.
+
+    M is the mean of what is positive, and so does not turn the sign.
+    """
     change = known["moments"].rhs.subs(mixed or {}, simultaneous=True).diff(knob)
-    if mixed:  # back to p_a and p_b, of which the knob no longer speaks
-        change = sp.expand(change).subs({lean: p_a / (p_a + p_b)})
-    return Eq(-sp.Symbol(f"dI/d{knob}"), _tilted(change, known) / exp(-known["rate"].rhs))
+    return Eq(sp.Symbol(f"-M*dI/d{knob}"), change)
 
 
 def _direction(step: str) -> Callable[[Known], sp.Equality]:
-    return lambda known: Eq(trend, _sign(known[step].rhs))
+    """The sign wherever the tilt is positive, which it is in all of this phase."""
+
+    def sign(known: Known) -> sp.Equality:
+        positive = sp.simplify(known["tilt"].rhs.subs(TOPIC_LASTS)).is_positive
+        return Eq(trend, _sign(known[step].rhs, {u: log(1 + room) if positive else sp.nan}))
+
+    return sign
+
+
+def _diluted(known: Known) -> sp.Equality:
+    """Only through the moments themselves, which the tilt makes less than one."""
+    of_moments = (1 - M) / (1 - p_0)
+    mixed = known["moments"].rhs.subs(LEANING, simultaneous=True)
+    same = sp.simplify(known["dilution"].rhs - of_moments.subs(M, mixed)) == 0
+    return Eq(trend, _sign(of_moments.subs(M, known["least"].rhs), {p_0: 1 / (1 + z)}) if same else sp.nan)
 
 
 ambiguity = (
-    Derivation("ambiguity", "four things that more ambiguous may mean, and what the chance does", deviations.steps[:3])
+    Derivation("ambiguity", "four things that more ambiguous may mean, and what the chance does", deviations.steps[:2])
     .derive("closeness", "b is nearly as frequent as a", lambda known: _gain(known, p_b))
     .derive("by_closeness", "b nearly as frequent as a: the chance rises", _direction("closeness"))
+    .derive("least", "the least moment lies below one, by some room", _least)
     .derive(
         "dilution",
         "more tokens say nothing, p_a : p_b as lean : 1 - lean",
-        lambda known: _gain(known, p_0, {p_a: lean * (1 - p_0), p_b: (1 - lean) * (1 - p_0)}),
+        lambda known: _gain(known, p_0, LEANING),
     )
-    .derive("by_dilution", "more tokens that say nothing: the chance rises", _direction("dilution"))
+    .derive("by_dilution", "more tokens that say nothing: the chance rises", _diluted)
     .derive("preference", "a is preferred to b by larger odds", lambda known: _gain(known, r))
     .derive(
         "by_odds",
@@ -189,7 +222,11 @@ ambiguity = (
             sp.Symbol("dlnC_1/dshared"), sp.simplify(known["counted"].rhs.diff(shared) / known["counted"].rhs)
         ),
     )
-    .derive("by_overlap", "more tokens that both topics have: the chance falls", _direction("overlap"))
+    .derive(
+        "by_overlap",
+        "more tokens that both topics have: the chance falls",
+        lambda known: Eq(trend, _sign(known["overlap"].rhs, {shared: 1 / (1 + room)})),
+    )
 )
 
 # --- What must be seen ------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import sympy as sp
 from sympy import Eq, exp, log, sqrt
 
-from idealab.idea import Assumption, Named, Rival, Signature
+from idealab.idea import Assumption, Named, Reference, Rival, Signature
 from idealab.judge.criteria import Criterion, Equals
-from idealab.judge.shapes import Rate
+from idealab.judge.shapes import Rate, Slope
 from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.prediction import Prediction
 
@@ -21,12 +21,13 @@ Known = Mapping[str, sp.Equality]
 c, rho, t, r, eta, sigma, weight_decay, N, kappa = sp.symbols("c rho t r eta sigma weight_decay N kappa", positive=True)
 q, s_a, s_b, bend, length = sp.symbols("q s_a s_b bend length", positive=True)
 D, x, y, delta, s = sp.symbols("D x y delta s", real=True)
-ell, transfer, slope, gap, norm = sp.symbols("ell transfer slope gap norm", real=True)
+ell, transfer, slope, gap, norm, pull = sp.symbols("ell transfer slope gap norm pull", real=True)
+first = sp.Symbol("first", positive=True)
 n, n_1, n_2 = sp.symbols("n n_1 n_2", integer=True, positive=True)
 i, e, f, j, size = sp.symbols("i e f j size", integer=True, nonnegative=True)
 nu, dual = (sp.IndexedBase(name, positive=True) for name in ("nu", "alpha"))
 G, rank, w = sp.IndexedBase("G"), sp.IndexedBase("rank"), sp.IndexedBase("w")
-alpha, u, h = sp.Function("alpha"), sp.Function("u"), sp.Function("h")
+alpha, u, h, second = (sp.Function(name) for name in ("alpha", "u", "h", "second"))
 
 
 def _rival(name: str, statement: str, expression: sp.Expr) -> Rival:
@@ -131,13 +132,37 @@ def _frobenius(known: Known) -> sp.Equality:
 
 
 def _nuclear(known: Known) -> sp.Equality:
-    """The smooth part is least along delta = 0, and its slope across is less than that of the corner there."""
+    """The columns' sum and difference are orthogonal, since the columns have one length; so their lengths tell all."""
+    first, second = sp.Matrix([x, x - 1, y]), sp.Matrix([x, y, x - 1])
+    both = [(first + sign * second).subs(known["free"].lhs, known["free"].rhs) for sign in (1, -1)]
+    return Eq(known["two_matrices"].lhs, sum(sqrt(sp.factor(column.dot(column)) / 2) for column in both))
+
+
+def _pull(known: Known) -> sp.Equality:
+    """Where delta = 0 and x is best: the slope of the smooth part of the norm across, over that of the corner."""
     smooth, corner = known["nuclear"].rhs.replace(sp.Abs, lambda _: 0), known["nuclear"].rhs.coeff(sp.Abs(delta))
     at = {x: sp.solve(smooth.subs(delta, 0).diff(x), x)[0], delta: 0}
-    off = sp.Piecewise((0, sp.Abs(smooth.diff(delta).subs(at)) < corner), (sp.nan, True))
+    return Eq(pull, sp.simplify(sp.Abs(smooth.diff(delta).subs(at)) / corner))
+
+
+def _shared(known: Known) -> sp.Equality:
+    """The norm is least in the corner delta = 0, if the smooth part is less steep there."""
+    off = sp.Piecewise((0, known["pull"].rhs < 1), (sp.nan, True))
     return Eq(transfer, (x - known["free"].rhs).subs(delta, off))
 
 
+def _sharing_rate(known: Known) -> sp.Equality:
+    share = sp.dsolve(known["growth"].subs(pull, known["pull"].rhs), second(first)).rhs / first
+    return Eq(slope, sp.simplify(first * share.diff(first) / share))
+
+
+SHEEN = Reference(
+    "sheen2024",
+    "Sheen, Chen, Wang and Zhou",
+    2024,
+    "Implicit regularization of gradient flow on one-layer softmax attention",
+    "arXiv 2403.08699; proved for starts aligned with the data, here they are random",
+)
 sharing = (
     Derivation("sharing", "one key ranks 0 before 1, another 0 before 2; what the first thinks of 2")
     .given(
@@ -146,13 +171,25 @@ sharing = (
     .given("frobenius", "half of |W|^2", Eq(norm, x**2 + (x - 1) ** 2 + y**2))
     .derive("transfer", "the least W: the untrained gap over the trained one", _frobenius)
     .given("free", "what y may be", Eq(y, x - 1 + delta))
-    .given(
-        "nuclear",
-        "sqrt(2) times the sum of singular values, those of the columns' sum and difference: what K and Q that "
-        "are trained apart make small",
-        Eq(norm, sqrt(4 * x**2 + 2 * (2 * (x - 1) + delta) ** 2) + sqrt(2) * sp.Abs(delta)),
+    .cite(
+        "two_matrices",
+        "K and Q that are trained apart make the sum of the singular values of W small",
+        Eq(norm, first + second(first)),
+        SHEEN,
     )
-    .derive("shared_gap", "both keys rank alike", _nuclear)
+    .derive("nuclear", "the singular values: lengths of the columns' sum and difference, over sqrt(2)", _nuclear)
+    .derive("pull", "the pull of the loss along the second singular vectors, over that along the first", _pull)
+    .derive("shared_gap", "both keys rank alike", _shared)
+    .given(
+        "growth",
+        "K and Q balanced: a singular value grows by its size times the pull; the first like ln t",
+        Eq(second(first).diff(first), pull * second(first) / first),
+    )
+    .derive(
+        "sharing_rate",
+        "how fast in ln t what they still differ by goes, from a start that has some of the second",
+        _sharing_rate,
+    )
 )
 
 # --- D3: every edge keeps its own time --------------------------------------------------------------------------------
@@ -266,11 +303,14 @@ rivals = {
 }
 
 
-def _signature(name: str, derivation: Derivation, criterion: Criterion, reason: str, observable: str) -> Signature:
+def _signature(
+    name: str, derivation: Derivation, criterion: Criterion, reason: str, observable: str, primary: bool = True
+) -> Signature:
     """What a step of a derivation predicts, under the step's name and in its words."""
     others = Named(*rivals.get(name, ()))
     words = derivation[name].words
-    return Signature(name, words, observable, derivation, criterion, reason, step=name, by_log=(t,), rivals=others)
+    more = {"step": name, "by_log": (t,), "rivals": others, "primary": primary}
+    return Signature(name, words, observable, derivation, criterion, reason, **more)
 
 
 signatures = (
@@ -301,12 +341,18 @@ saturated = _signature(
     "1 + rho r is taken for rho r: eta weight_decay D/c, twice; and the transient",
     "odds",
 )
-shared_gap = _signature(
-    "shared_gap", sharing, Equals(atol=0.02), "the common direction is approached like 1/ln t", "transfer"
+sharing_rate = _signature(
+    "sharing_rate",
+    sharing,
+    Slope(along="horizon", atol=0.03, estimand="median"),
+    "the next order is another power of ln t, below a thirtieth past ln t = 100; but for starts that have hardly any "
+    "of the second singular vectors",
+    "apart",
+    primary=False,
 )
 
 assumptions = (
-    Assumption("one_matrix", "W is trained, not a key and a query matrix", "breaks", ("transfer",), shared_gap),
+    Assumption("one_matrix", "W is trained, not a key and a query matrix", "breaks", ("transfer",), sharing_rate),
     Assumption("one_matrix_for_one_key", "the same, with a single last token", "does_not_matter", ("priority",)),
     Assumption("plain_descent", "steps are the learning rate times the gradient; not Adam", "breaks", ("edge_clock",)),
     Assumption("no_weight_decay", "only the loss pulls on W", "breaks", ("odds_growth",), saturated),
