@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from importlib.util import find_spec
 from typing import Any
 
 from idealab.errors import UsageError
@@ -41,7 +44,11 @@ def _detected(timeout: float) -> tuple[str, int, int]:
     try:
         from jax._src.clusters import ClusterEnv  # not public: `initialize` would start its service at once
 
-        found: Any = ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, int(timeout) or 1)
+        with warnings.catch_warnings():  # JAX's own on Kubernetes, of six lines, is said below in one
+            warnings.filterwarnings("ignore", "(?s).*Kubernetes environment detected")
+            found: Any = ClusterEnv.auto_detect_unset_distributed_params(
+                None, None, None, None, None, int(timeout) or 1
+            )
     except Exception as error:
         words = " ".join(str(error).split())
         raise UsageError(
@@ -50,6 +57,11 @@ def _detected(timeout: float) -> tuple[str, int, int]:
         ) from error
     coordinator, processes, process, devices = found
     if coordinator is None or processes is None or process is None:
+        if "KUBERNETES_SERVICE_HOST" in os.environ and find_spec("kubernetes") is None:
+            raise UsageError(
+                "Kubernetes is here, but its client is not installed: pip install 'idealab[k8s]', or give "
+                "--coordinator HOST:PORT --processes N --process I"
+            )
         raise UsageError(
             "no cluster is detected here (Slurm, Open MPI, Kubernetes, Cloud TPU): give --coordinator HOST:PORT "
             "--processes N --process I"

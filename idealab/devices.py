@@ -141,11 +141,43 @@ def _lost_in_float32(x: Any) -> Any:
 
 
 def free_memory(device: Device) -> int:
-    """Bytes that are left on a device; of the whole machine's memory for a CPU."""
+    """Bytes that are left on a device; for a CPU, of the machine's memory, or of what the job may take of it."""
     told = None if device.platform == "cpu" else device.memory_stats()
     if told and "bytes_limit" in told:
         return int(told["bytes_limit"]) - int(told.get("bytes_in_use", 0))
-    return int(psutil.virtual_memory().available)
+    return min([int(psutil.virtual_memory().available), *_left_to_the_job()])
+
+
+# A controller of memory as the kernel shows it, by the version of cgroups: its folder, and the names of its files.
+_CONTROLLERS = {
+    "": ("", "memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def _left_to_the_job(root: Path = Path("/")) -> list[int]:
+    """Bytes that each control group of this process leaves, as Slurm and Kubernetes set them; beyond, it is killed.
+
+    What a group has of files that nobody reads just now (``inactive_file``) counts as left: the kernel drops it first.
+    A container may see its group at the top, and not at the path that the kernel tells; so all that are there count.
+    """
+    found: list[int] = []
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not on every operating system
+        return found
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        for controller in _CONTROLLERS.keys() & set(controllers.split(",")):
+            folder, limit, usage, unread = _CONTROLLERS[controller]
+            inner = Path(*(part for part in path.split("/") if part not in ("", "..")))
+            for group in (inner, *inner.parents):
+                place = root / "sys/fs/cgroup" / folder / group
+                with contextlib.suppress(OSError, ValueError):  # no such group, no such file, or a limit of "max"
+                    most, used = (int((place / name).read_text()) for name in (limit, usage))
+                    told = dict(entry.split() for entry in (place / "memory.stat").read_text().splitlines())
+                    found.append(max(0, most - used + int(told.get(unread, 0))))
+    return found
 
 
 def _cores() -> int:

@@ -61,6 +61,19 @@ class Line:
         self.timeout = timeout
         self.connection.settimeout(timeout)
 
+    @property
+    def gone(self) -> bool:
+        """Whether the other end has closed the connection, or was killed; what it sent before stays to be received."""
+        self.connection.settimeout(0.0)
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:  # nothing to read, and nothing wrong
+            return False
+        except OSError:
+            return True
+        finally:
+            self.connection.settimeout(self.timeout)
+
     def finish(self) -> None:
         """Send no more; the other end reads what is under way."""
         with contextlib.suppress(OSError):  # it may be gone already
@@ -112,6 +125,7 @@ def dial(place: Place, process: int, processes: int, timeout: float) -> Line:
         If it does not answer by then, or refuses this process.
     """
     until, last, name = time.monotonic() + timeout, "nothing was heard", f"process 0 at {_shown(place)}"
+    answered = False
     join: Head = {"kind": "join", "protocol": _PROTOCOL, "process": process, "processes": processes, "host": _host()}
     while (left := until - time.monotonic()) > 0:
         line = None
@@ -119,9 +133,12 @@ def dial(place: Place, process: int, processes: int, timeout: float) -> Line:
             line = Line(socket.create_connection(place, timeout=left), left, name)
             line.send(join)
             while (answer := line.receive()[0])["kind"] == "wait":
-                last = "it answered, and waits for other processes"
+                last, answered = "it answered, and waits for other processes", True
         except OSError as error:
-            last = last if isinstance(error.__cause__, TimeoutError) else str(error.strerror or error)
+            if isinstance(error.__cause__, (ConnectionResetError, BrokenPipeError)) and not answered:
+                last = "the connection was closed without an answer: nobody of idealab is there"
+            elif not isinstance(error.__cause__, TimeoutError):
+                last = str(error.strerror or error)
             if line is not None:
                 line.close()
             time.sleep(min(0.2, max(0.0, until - time.monotonic())))
@@ -151,7 +168,7 @@ def accept(place: Place, processes: int, timeout: float) -> dict[int, Line]:
         return lines
     until = time.monotonic() + timeout
     with _listening(place) as listener:
-        while len(lines) < processes - 1:
+        while _waiting(lines, processes):
             listener.settimeout(max(0.01, until - time.monotonic()))
             try:
                 connection, _ = listener.accept()
@@ -159,13 +176,15 @@ def accept(place: Place, processes: int, timeout: float) -> dict[int, Line]:
                 absent = ", ".join(str(p) for p in range(1, processes) if p not in lines)
                 words = (
                     f"waited {timeout:g} s at {_shown(place)} for process {absent} of {processes} (counted from 0), "
-                    "which did not come; was it started, and can it reach this place? --timeout waits longer"
+                    "which did not come, or was lost again; was it started, and can it reach this place? --timeout "
+                    "waits longer"
                 )
                 for line in lines.values():
                     with contextlib.suppress(ConnectionError):
                         line.send({"kind": "refused", "words": words})
                     line.close()
                 raise UsageError(words) from None
+            _waiting(lines, processes)  # who was killed may have been started again
             found = _greeted(connection, processes, lines, timeout)
             if found is not None:
                 lines[found[0]] = found[1]
@@ -173,6 +192,13 @@ def accept(place: Place, processes: int, timeout: float) -> dict[int, Line]:
         with contextlib.suppress(ConnectionError):  # who reads from it hears of it too
             line.send({"kind": "welcome", "host": _host()})
     return lines
+
+
+def _waiting(lines: dict[int, Line], processes: int) -> bool:
+    """Whether a process is still to come; one that came and is gone has to come again."""
+    for process in [process for process, line in lines.items() if line.gone]:
+        lines.pop(process).close()
+    return len(lines) < processes - 1
 
 
 def _greeted(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from idealab import registry
 from idealab.assessment import Assessment, Question, questions_of, rules_of
@@ -71,6 +71,43 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     LedgerError
         If evidence cannot be written.
     """
+    machine, theory, chosen, signatures, tasks, questions, narrowed = check(request, watcher)
+    rules = rules_of(questions)
+
+    content = declaration_of(theory, chosen, signatures, rules)
+    declared = {"schema": DECLARATION, "idea": theory.name, "content": content}
+    if request.declared is not None:
+        hold(request.declared, declared, Ledger.at(request.ledger))
+    store = Ledger.at(request.ledger) if request.record else None
+    if store is not None:
+        store.ensure_writable()
+    declaration = store.put(declared) if store is not None else digest(declared)
+    runner = Runner(theory.name, store, declaration, request.master_seed, machine, watcher)
+    watcher.declared(declaration, _summary(signatures, tasks, rules, runner))
+    assessment = Assessment(theory, questions, rules, machine.epsilon)
+    return Inquiry(theory, tasks, questions, content, declaration, store, runner, assessment, narrowed)
+
+
+class Checked(NamedTuple):
+    """What a request asks for; it can be carried out."""
+
+    machine: Machine
+    theory: Idea
+    experiments: tuple[Experiment, ...]
+    signatures: Sequence[Signature]
+    tasks: Sequence[Task]
+    questions: Sequence[Question]
+    narrowed: tuple[str, ...]
+
+
+def check(request: Request, watcher: Progress) -> Checked:
+    """Derive and check, and write nothing.
+
+    Raises
+    ------
+    UsageError
+        If the request cannot be carried out; `UnknownNameError` and `NothingMatchedError` say so more precisely.
+    """
     _check_numbers(request.seeds, request.master_seed)
     select, levels = (
         (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
@@ -93,20 +130,7 @@ def inquire(request: Request, watcher: Progress) -> Inquiry:
     questions = questions_of(theory, signatures, tasks)
     if not questions:
         raise NothingMatchedError("no experiment that was asked for measures a signature that was asked for")
-    rules = rules_of(questions)
-
-    content = declaration_of(theory, chosen, signatures, rules)
-    declared = {"schema": DECLARATION, "idea": theory.name, "content": content}
-    if request.declared is not None:
-        hold(request.declared, declared, Ledger.at(request.ledger))
-    store = Ledger.at(request.ledger) if request.record else None
-    if store is not None:
-        store.ensure_writable()
-    declaration = store.put(declared) if store is not None else digest(declared)
-    runner = Runner(theory.name, store, declaration, request.master_seed, machine, watcher)
-    watcher.declared(declaration, _summary(signatures, tasks, rules, runner))
-    assessment = Assessment(theory, questions, rules, machine.epsilon)
-    return Inquiry(theory, tasks, questions, content, declaration, store, runner, assessment, narrowed)
+    return Checked(machine, theory, chosen, signatures, tasks, questions, narrowed)
 
 
 def _narrowed(
@@ -170,11 +194,11 @@ def _narrow(
         wanted = [replace(e, max_seeds=min(QUICK_SEEDS, e.max_seeds)) for e in wanted]
     known = {name: value for e in wanted for c in e.conditions for name, value in c.settings.items()}
     knobs = {name for e in wanted for name in e.ranges}
+    free = {name: value for name, value in known.items() if isinstance(value, float) or name in knobs}
     for name in settings:
-        if name in known and not isinstance(known[name], float) and name not in knobs:
-            there = ", ".join(sorted(knobs | {name for name, value in known.items() if isinstance(value, float)}))
-            raise UsageError(f"{name} is how the experiment is built, not a knob; knobs: {there}")
-    changes = {name: _like(name, known, value) for name, value in settings.items()}
+        if name in known and name not in free:
+            raise UsageError(f"{name} is how the experiment is built, not a knob; knobs: {', '.join(sorted(free))}")
+    changes = {name: _like(name, free, value) for name, value in settings.items()}
     changed = [e.with_settings(changes) for e in wanted]
     with machine.computing():  # a bound that is computed must not depend on the caller's precision
         for before, after in zip(wanted, changed, strict=True):
@@ -189,7 +213,7 @@ def _narrow(
 def _like(name: str, known: Mapping[str, Setting], value: Setting) -> Setting:
     """A setting's new value, in the type of the value that it replaces."""
     if name not in known:
-        raise UnknownNameError("setting", name, known)
+        raise UnknownNameError("setting", name, sorted(known))
     kind = type(known[name])
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

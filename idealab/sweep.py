@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from idealab.errors import IdealabError, UsageError
+from idealab.errors import IdealabError, NothingMatchedError, UsageError
 from idealab.experiment import Setting
 from idealab.ledger.store import Ledger
 from idealab.run import Progress, Silence
@@ -102,19 +102,29 @@ def sweep(
     Raises
     ------
     UsageError
-        If submitit is not installed, there is no Slurm here, or it does not know what was asked for.
+        If submitit is not installed, there is no Slurm here, or it does not know what was asked for; if
+        `idealab.verify` would refuse a trial: then none is begun.
     """
     place = Ledger.at(ledger).path
-    executor = _executor(Path(logs).absolute() if logs else place / "jobs", slurm)
+    folder = Path(logs).absolute() if logs else place / "jobs"
+    executor = _executor(folder, slurm)
     together = jobs or (len(wanted) if slurm is not None else 1)
     watcher, done = progress or Silence(), dict[int, Trial]()
     waiting, running = deque(enumerate(wanted)), dict[int, tuple[Trial, Any]]()
+    watcher.stage("checking what is asked for")
+    if slurm is None:
+        _check(executor, wanted, options)
+    else:  # the devices are those of the nodes, which this machine may lack
+        _check(_executor(folder, None), wanted, {**options, "device": "cpu"})
     watcher.planned(len(wanted))
     try:
         while waiting or running:
             while waiting and len(running) < together:
                 number, trial = waiting.popleft()
-                running[number] = trial, _submitted(executor, trial, {**options, "ledger": str(place)})
+                running[number] = (
+                    trial,
+                    _submitted(executor, verify_one, trial, {**options, "ledger": str(place)}, trial.label),
+                )
             for number, (trial, job) in [*running.items()]:
                 if job.done():
                     del running[number]
@@ -127,9 +137,32 @@ def sweep(
     return [done[number] for number in range(len(wanted))]
 
 
+def refusal(wanted: Sequence[Trial], options: Mapping[str, Any]) -> str:
+    """Why `idealab.verify` would refuse one of these, in one line; empty if it would take all.
+
+    A trial that leaves nothing to run is no fault of the others, nor is an idea that contradicts itself: their jobs say
+    so.
+    """
+    from idealab.request import Request, check
+
+    last: dict[Any, Trial] = {}  # seeds cost no check of their own; the largest may be too large
+    for trial in sorted(wanted, key=lambda trial: trial.master_seed):
+        last[trial.idea, *trial.settings.items()] = trial
+    for trial in last.values():
+        request = Request(trial.idea, settings=trial.settings, master_seed=trial.master_seed, record=False, **options)
+        try:
+            check(request, Silence())
+        except NothingMatchedError:
+            continue
+        except UsageError as error:
+            return f"{trial.idea}: {' '.join(str(error).split())}"
+        except IdealabError:
+            continue
+    return ""
+
+
 def verify_one(trial: Trial, options: Mapping[str, Any]) -> dict[str, Any]:
     """What a job does: one verification, as the fields of the trial that it decides."""
-    from idealab.errors import NothingMatchedError
     from idealab.verify import verify
 
     try:
@@ -169,12 +202,32 @@ def _executor(folder: Path, slurm: Mapping[str, Any] | None) -> Any:
     return executor
 
 
-def _submitted(executor: Any, trial: Trial, options: Mapping[str, Any]) -> Any:
+def _check(executor: Any, wanted: Sequence[Trial], options: Mapping[str, Any]) -> None:
+    """Raise `UsageError` where a trial would be refused.
+
+    In a process of its own: one that has asked for the devices may hold their memory, a TPU as a whole, and the jobs
+    that follow would lack it.
+    """
+    job = _submitted(executor, refusal, wanted, options, "the check")
     try:
-        return executor.submit(verify_one, trial, options)
+        while not job.done():
+            time.sleep(_POLL)
+        why = str(job.result())
+    except KeyboardInterrupt:
+        job.cancel(check=False)
+        raise
+    except Exception:  # it was killed, or there is a fault of idealab: the jobs themselves say what it is
+        return
+    if why:
+        raise UsageError(why)
+
+
+def _submitted(executor: Any, function: Any, what: Any, options: Mapping[str, Any], name: str) -> Any:
+    try:
+        return executor.submit(function, what, options)
     except Exception as error:
         words = " ".join(str(error).split())
-        raise UsageError(f"submitit could not submit {trial.label}: {words}") from error
+        raise UsageError(f"submitit could not submit {name}: {words}") from error
 
 
 def _ended(trial: Trial, job: Any) -> Trial:

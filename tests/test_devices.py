@@ -151,6 +151,48 @@ def test_one_seed_that_does_not_fit_says_how_much_it_takes(toy, monkeypatch):
         Runner("toy", None, "", 0, machine_of(), Silence()).extend([Task(big, big.conditions[0])], None)
 
 
+def group(folder, limit, used, unread, names=("memory.max", "memory.current", "inactive_file")):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / names[0]).write_text(f"{limit}\n")
+    (folder / names[1]).write_text(f"{used}\n")
+    (folder / "memory.stat").write_text(f"anon 7\n{names[2]} {unread}\n")
+
+
+OLD = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+
+
+@pytest.mark.parametrize(
+    ("told", "folder", "names"),
+    [
+        ("0::/job_7/step_0/task_1", "", ()),
+        ("12:cpuset:/job_7\n9:cpu,memory:/job_7/step_0/task_1\n0::/elsewhere", "memory", (OLD,)),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_free_memory_is_the_least_that_a_group_of_the_job_leaves(tmp_path, monkeypatch, told, folder, names):
+    assert devices._left_to_the_job(tmp_path) == []  # not on every operating system
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(told)
+    job = tmp_path / "sys/fs/cgroup" / folder / "job_7"
+    group(job / "step_0/task_1", "max" if not names else 2**63 - 4096, 500, 0, *names)
+    group(job / "step_0", 900, 500, 20, *names)
+    group(job, 1000, 700, 50, *names)
+    left = devices._left_to_the_job(tmp_path)
+    assert [one for one in left if one < 2**60] == [420, 350]
+
+    for there, free in ((left, 350), ([], 10_000)):
+        monkeypatch.setattr(devices, "_left_to_the_job", lambda there=there: there)
+        monkeypatch.setattr(devices.psutil, "virtual_memory", lambda: SimpleNamespace(available=10_000))
+        assert devices.free_memory(jax.local_devices(backend="cpu")[0]) == free
+
+
+def test_a_container_sees_its_group_at_the_top(tmp_path):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/../../kubepods/pod1234/5678\n")
+    group(tmp_path / "sys/fs/cgroup", 1000, 1200, 100)
+    assert devices._left_to_the_job(tmp_path) == [0], "it is over its limit, and may be killed"
+
+
 def test_programs_wait_for_memory_that_others_have_claimed(monkeypatch):
     monkeypatch.setattr(simulator, "free_memory", lambda device: 100)
     memory, device, most, running = simulator._Memory(), jax.local_devices()[0], [], []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -234,6 +235,23 @@ def test_a_coordinator_that_never_answers(capsys: pytest.CaptureFixture[str]) ->
     assert "waited 1 s for the coordinator" in capsys.readouterr().err
 
 
+def test_who_closes_without_an_answer_is_nobody_of_idealab(place: str) -> None:
+    with socket.create_server(place_of(place)) as server:
+
+        def close_all() -> None:
+            with contextlib.suppress(OSError):  # the server is shut down
+                while True:
+                    server.accept()[0].close()
+
+        closing = threading.Thread(target=close_all)
+        closing.start()
+        words = "waited 1 s .+ \\(last try: the connection was closed without an answer: nobody of idealab is there\\)"
+        with pytest.raises(UsageError, match=words):
+            dial(place_of(place), 1, 2, 1.0)
+        server.shutdown(socket.SHUT_RDWR)
+        closing.join()
+
+
 def test_a_process_that_does_not_come(capsys: pytest.CaptureFixture[str], place: str) -> None:
     assert main(alone("--coordinator", place, "--process", "0", "--timeout", "1s")) == 2
     assert f"waited 1 s at {place} for process 1 of 2 (counted from 0)" in capsys.readouterr().err
@@ -274,6 +292,16 @@ def test_slurm_says_who_is_who(monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = Hosts()
     assert (hosts.process, hosts.processes) == (2, 3)
     assert changed["jax_cuda_visible_devices"] == "0"  # the scheduler starts one process for each GPU
+
+
+def test_kubernetes_without_its_client_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    assert main(["verify", "max_margin", "--distributed", "--timeout", "1s"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Kubernetes is here, but its client is not installed: pip install 'idealab[k8s]'" in line
 
 
 @pytest.mark.parametrize(
@@ -345,3 +373,46 @@ def test_strangers_and_wrong_numbers_are_turned_away_and_the_others_are_let_in(p
     assert mine.receive() == ({"kind": "end"}, b"")
     for line in (mine, found[1]):
         line.close()
+
+
+def test_who_was_killed_before_all_came_may_come_again(place: str) -> None:
+    where = place_of(place)
+    found: dict[int, Line] = {}
+    mine: dict[str, Line] = {}
+    listening = threading.Thread(target=lambda: found.update(accept(where, 3, 20.0)))
+    listening.start()
+
+    def come(name: str, process: int) -> threading.Thread:
+        thread = threading.Thread(target=lambda: mine.update({name: dial(where, process, 3, 20.0)}))
+        thread.start()
+        return thread
+
+    killed = joined(where, 1, 3)
+    with pytest.raises(UsageError, match="refuses process 1: there is a process 1 already"):
+        dial(where, 1, 3, 20.0)
+    killed.close()
+    second = come("second", 2)
+    second.join(0.5)
+    assert second.is_alive(), "with process 1 gone, the run has not begun"
+    again = come("again", 1)
+    for thread in (listening, second, again):
+        thread.join(20.0)
+    assert found.keys() == {1, 2}
+    found[1].send({"kind": "end"})
+    assert mine["again"].receive() == ({"kind": "end"}, b"")
+    for line in (*found.values(), *mine.values()):
+        line.close()
+
+
+def joined(where: tuple[str, int], process: int, processes: int) -> Line:
+    """A process that has come and waits, as long as it is let live."""
+    head = {"kind": "join", "protocol": "idealab/hosts/1", "process": process, "processes": processes, "host": "there"}
+    while True:
+        try:
+            line = Line(socket.create_connection(where), 20.0, "process 0")
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+    line.send(head)
+    assert line.receive()[0]["kind"] == "wait"
+    return line

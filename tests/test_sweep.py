@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,10 +17,10 @@ import pytest
 from idealab import registry
 from idealab.cli import main
 from idealab.cli.sweep import MasterSeeds, Settings
-from idealab.errors import UsageError
+from idealab.errors import UnknownNameError, UsageError
 from idealab.registry import Summary
 from idealab.report.sweep import as_dict, sweep as drawn
-from idealab.sweep import LONGEST, Trial, sweep, trials
+from idealab.sweep import LONGEST, Trial, refusal, sweep, trials
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,16 +76,22 @@ class Submitit(ModuleType):
     def __init__(self) -> None:
         super().__init__("submitit")
         self.outcome: Callable[[Trial], dict[str, Any]] = supported
+        self.refused = ""
         self.asked: dict[str, Any] = {}
         self.running = self.most = self.cancelled = 0
         self.options: list[Any] = []
+        self.checked: list[Any] = []
         self.AutoExecutor = self._executor
 
     def _executor(self, folder: Path, cluster: str) -> Any:
-        self.asked["cluster"] = cluster
-        return SimpleNamespace(update_parameters=self.asked.update, submit=self._submit)
+        asked: dict[str, Any] = {"cluster": cluster}
+        self.asked = self.asked or asked  # on Slurm, the check before the first job runs here
+        return SimpleNamespace(update_parameters=asked.update, submit=self._submit)
 
-    def _submit(self, function: Any, trial: Trial, options: Any) -> Any:
+    def _submit(self, function: Any, trial: Any, options: Any) -> Any:
+        if function is refusal:
+            self.checked.append((len(trial), options))
+            return SimpleNamespace(done=lambda: True, result=lambda: self.refused)
         self.options.append(options)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -134,6 +141,7 @@ def test_so_many_jobs_at_once_as_are_asked_for(
     assert {trial.verdict for trial in found} == {"supported"}
     assert (jobs.most, jobs.asked) == (most, asked)
     assert jobs.options == [{"quick": True, "ledger": str(tmp_path)}] * 5
+    assert jobs.checked == [(5, {"quick": True} | ({"device": "cpu"} if "slurm" in options else {}))]
     assert (tmp_path / "jobs").is_dir()
 
 
@@ -161,6 +169,48 @@ def test_a_job_that_fails_says_where_its_log_is(
         assert "toy eta=0.5 seed 1: the job failed: Job was killed, out of memory; log: logs/1.err" in shown
         assert "toy eta=0.5 seed 2: no setting named 'etta'; did you mean 'eta'?; log: logs/2.err" in shown
         assert shown.endswith("4 verifications: 1 supported, 3 failed.\n")
+
+
+def test_what_verify_would_refuse_is_refused_before_the_first_job(
+    jobs: Submitit, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    jobs.refused = "toy: no setting named 'nope'; known: factor"
+    assert main(["sweep", "toy", "--set", "nope=1", "--ledger", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: toy: no setting named 'nope'; known: factor"]
+    assert not jobs.options
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "words"),
+    [
+        ({"factor": (1.0, 1.3)}, {"quick": True, "precision": "float32"}, ""),
+        ({"factor": (1.0, "abc")}, {}, "toy: factor='abc' must be a float, like 1.0"),
+        ({"xyzzy": (1,)}, {}, "toy: no setting named 'xyzzy'; known: {known}"),
+        ({}, {"select": ("nope",)}, "toy: no signature named 'nope'; known: "),
+        ({}, {"device": "abacus"}, "toy: device='abacus' is not there; there are: cpu:0"),
+        ({}, {"levels": ("network",)}, ""),  # leaves nothing to run, which the job says
+    ],
+)
+def test_a_refusal_is_the_one_of_verify(
+    toy: Any, monkeypatch: pytest.MonkeyPatch, settings: Any, options: dict[str, Any], words: str
+) -> None:
+    made = toy.experiment()
+    monkeypatch.setattr(registry, "load", lambda name: toy.idea())
+    monkeypatch.setattr(registry, "load_experiments", lambda name: (made,))
+    free = [name for name, value in made.conditions[0].settings.items() if isinstance(value, float)]
+    said = refusal(trials(("toy",), settings, (0, 1)), options)
+    assert said.startswith(words.format(known=", ".join(sorted(free)))) if words else not said
+    assert refusal([Trial("toy", master_seed=2**32), Trial("toy")], {}).startswith("toy: master_seed=4294967296 must")
+
+
+def test_only_what_can_be_set_is_offered(toy: Any) -> None:
+    experiment = toy.experiment()
+    built = replace(experiment, conditions=tuple(c.but(c.label, rows=3) for c in experiment.conditions))
+    with pytest.raises(UsageError, match="rows is how the experiment is built, not a knob; knobs: ") as refused:
+        toy.verify(experiments=(built,), settings={"rows": 4}, record=False)
+    knobs = str(refused.value).rpartition(": ")[2]
+    with pytest.raises(UnknownNameError, match=f"no setting named 'xyzzy'; known: {knobs}$"):
+        toy.verify(experiments=(built,), settings={"xyzzy": 4}, record=False)
 
 
 def test_an_interrupted_sweep_cancels_its_jobs(
