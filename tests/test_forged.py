@@ -15,7 +15,7 @@ from idealab.errors import LedgerError
 from idealab.ledger import index
 from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
-from idealab.rejudge import recheck
+from idealab.rejudge import UNVERIFIED, recheck
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def places(document, path=()):
         yield path, f"{document}, or so"
 
 
-FREE = {("cost", "seconds"), ("cost", "reused_seeds"), ("environment", "devices"), ("environment", "cores")}
+FREE = {tuple(name.split(".")) for name in UNVERIFIED}
 SHAPED = {("idea",), ("declaration",), ("environment", "precision"), ("record",)}
 """Another value of these is no record at all."""
 CHOICES = {
@@ -67,7 +67,7 @@ CHOICES = {
 
 def test_whatever_is_altered_is_noticed(made):
     record = made.get(made.find(schema=VERIFICATION)[-1])
-    found = [(path, value) for path, value in places(record["result"]) if path not in FREE | SHAPED]
+    found = [(path, value) for path, value in places(record["result"]) if path not in FREE | SHAPED and path[:1] not in FREE]
     assert len(found) > 80
     forged = {}
     for path, value in found:
@@ -85,7 +85,7 @@ def test_whatever_is_altered_is_noticed(made):
     assert [forged[one.record] for one in checked if one.state != "differs"] == []
 
 
-def test_what_the_sceptic_wrote_is_noticed(made):
+def test_what_a_forger_wrote_is_noticed(made):
     def lies(result, _):
         result["evidence_log10"] = 300.0
         result["mutants"].update(killed=9999, total=9999, score=1.0, survivors=[], not_resolved=[])
