@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components, shortest_path
@@ -45,22 +46,43 @@ class PriorityGraph:
     Raises
     ------
     UsageError
-        If an edge names a token that is not there, or leads from a token to itself.
+        If the size is not a positive whole number, or an edge is no pair of tokens, names one that is not there, or
+        leads from a token to itself.
     """
 
     size: int
     edges: tuple[Pair, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "edges", tuple(dict.fromkeys((int(i), int(j)) for i, j in self.edges)))
-        for edge in self.edges:
-            if edge[0] == edge[1] or not all(0 <= token < self.size for token in edge):
+        if _whole(self.size) < 1:
+            raise UsageError(f"size={self.size!r}: expected a positive whole number of tokens")
+        edges: dict[Pair, None] = {}
+        given: Iterable[Any] = self.edges  # not narrowed: anything may have been given
+        for edge in given:
+            ends = tuple(map(_whole, edge)) if isinstance(edge, (tuple, list, np.ndarray)) else ()
+            if len(ends) != 2 or ends[0] == ends[1] or not all(0 <= token < self.size for token in ends):
                 raise UsageError(f"edge {edge!r}: expected two different tokens from 0 to {self.size - 1}")
+            edges[ends] = None
+        object.__setattr__(self, "edges", tuple(edges))
 
     @classmethod
     def of(cls, size: int, prompts: Iterable[tuple[int, Iterable[int]]]) -> PriorityGraph:
-        """The graph of prompts, each a label and the tokens that the prompt holds."""
-        return cls(size, tuple((label, token) for label, prompt in prompts for token in prompt if token != label))
+        """The graph of prompts, each a label and the tokens that the prompt holds.
+
+        Raises
+        ------
+        UsageError
+            As by the graph; also if a label is not among the tokens of its prompt.
+        """
+        edges: list[Pair] = []
+        for label, prompt in prompts:
+            held = list(prompt)
+            if label not in held or not 0 <= _whole(label) < size:
+                raise UsageError(
+                    f"label {label!r} of prompt {held!r}: expected one of its tokens, which go from 0 to {size - 1}"
+                )
+            edges += [(label, token) for token in held if token != label]
+        return cls(size, tuple(edges))
 
     @cached_property
     def _adjacent(self) -> NDArray[np.float64]:
@@ -97,6 +119,11 @@ class PriorityGraph:
         components = self.components
         first = {int(c): int(np.flatnonzero(components == c)[0]) for c in components}
         return tuple((first[int(c)], i) for i, c in enumerate(components) if first[int(c)] != i)
+
+
+def _whole(value: Any) -> int:
+    """A whole number of Python or NumPy; minus one, which is no token, for anything else."""
+    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else -1
 
 
 def pair_features(pairs: Sequence[Pair], tokens: ArrayLike, key: int) -> Array:
@@ -184,8 +211,10 @@ def odds_inside(
     Raises
     ------
     UsageError
-        As by `graph_svm`.
+        As by `graph_svm`; and if, where they are no traced arrays, a count is negative, a label does not occur in its
+        prompt, or a graph is not there.
     """
+    _check_prompts(len(graphs), counts, labels, which)
     e, m, y, g = jnp.asarray(tokens), jnp.asarray(counts, float), jnp.asarray(labels), jnp.asarray(which)
     basis = _orthonormal(_features(graphs, e, keys)[1])
     same = jnp.stack([jnp.asarray(graph.components[:, None] == graph.components) for graph in graphs])[g, y]
@@ -207,6 +236,22 @@ def odds_inside(
 
     end = jax.lax.fori_loop(0, _NEWTON_STEPS, step, jnp.zeros(len(basis)))
     return (end @ basis).reshape(e.shape[1], -1)
+
+
+def _check_prompts(graphs: int, counts: ArrayLike, labels: ArrayLike, which: ArrayLike) -> None:
+    if any(isinstance(value, Tracer) for value in (counts, labels, which)):
+        return
+    m, y, g = (np.asarray(value) for value in (counts, labels, which))
+    if m.ndim != 2 or y.shape != m.shape[:1] or g.shape != m.shape[:1]:
+        raise UsageError(
+            f"counts {m.shape}, labels {y.shape}, which {g.shape}: expected (n, K), (n,) and (n,) for n prompts"
+        )
+    for n, (row, label, graph) in enumerate(zip(m, y, g, strict=True)):
+        if not (np.all(row >= 0) and 0 <= label < len(row) and row[int(label)] > 0 and 0 <= graph < graphs):
+            raise UsageError(
+                f"prompt {n}, counts {row.tolist()}, label {label}, graph {graph}: expected counts from zero on, a "
+                f"label that occurs, and a graph from 0 to {graphs - 1}"
+            )
 
 
 _NEWTON_STEPS = (

@@ -165,6 +165,10 @@ def test_nothing_to_rank_is_said_by_the_certificate():
     assert not graph_svm([PriorityGraph(3, ((0, 1),))], contradictory, [2]).converged
 
 
+def inside(counts, labels, which):
+    return odds_inside([LOOP], jnp.eye(4), [3], jnp.array(counts), jnp.array(labels), jnp.array(which))
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -177,6 +181,19 @@ def test_nothing_to_rank_is_said_by_the_certificate():
         (lambda: graph_svm([LOOP], jnp.eye(4), []), "expected one key for each graph, and a vector for each token"),
         (lambda: graph_svm([], jnp.eye(4), []), "expected one key for each graph"),
         (lambda: graph_svm([LOOP], jnp.eye(4), [4]), "key 4: expected a token from 0 to 3"),
+        (lambda: PriorityGraph(4, ((0.7, 1.2),)), r"edge \(0.7, 1.2\): expected two different tokens"),
+        (lambda: PriorityGraph(4, ((0, 1, 2),)), r"edge \(0, 1, 2\): expected two different tokens"),
+        (lambda: PriorityGraph(4, ("01",)), "edge '01': expected two different tokens"),
+        (lambda: PriorityGraph(4, (1, 2)), "edge 1: expected two different tokens"),
+        (lambda: PriorityGraph(-1, ()), "size=-1: expected a positive whole number of tokens"),
+        (lambda: PriorityGraph(2.5, ()), "size=2.5: expected a positive whole number of tokens"),
+        (lambda: PriorityGraph.of(4, [(9, [9])]), r"label 9 of prompt \[9\]: expected one of its tokens"),
+        (lambda: PriorityGraph.of(4, [(1, [0, 2])]), r"label 1 of prompt \[0, 2\]: expected one of its tokens"),
+        (lambda: inside([[1, 0, 1, 0]], [1], [0]), "prompt 0, .* label 1, graph 0: .* a label that occurs"),
+        (lambda: inside([[1, -2, 1, 0]], [0], [0]), "prompt 0, .* expected counts from zero on"),
+        (lambda: inside([[1, 1, 1, 0]], [7], [0]), "prompt 0, .* label 7"),
+        (lambda: inside([[1, 1, 1, 0]], [0], [5]), "graph 5: .* a graph from 0 to 0"),
+        (lambda: inside([1, 1, 1, 0], [0], [0]), r"counts \(4,\), labels \(1,\), which \(1,\): expected \(n, K\)"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, words):
