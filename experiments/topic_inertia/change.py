@@ -136,9 +136,9 @@ def observe_published(key: Array, condition: Condition) -> Observation:
     key_tokens, key_edges, key_prompts = jax.random.split(key, 3)
     tokens = jax.random.normal(key_tokens, (10, 16))
     tokens = tokens / jnp.linalg.norm(tokens, axis=1, keepdims=True)
-    # A topic's edges lead from its head to four other tokens; both topics have the last token in common.
+    # A topic's edges lead from its head to four tokens that are no heads; both have the last token in common.
     order = jax.random.permutation(key_edges, 9)
-    others = [jax.random.permutation(jax.random.fold_in(key_edges, topic), 9)[:4] for topic in (1, 2)]
+    others = [jax.random.permutation(jax.random.fold_in(key_edges, topic), order[2:])[:4] for topic in (1, 2)]
     heads, last = order[:2], tokens[9]
 
     def loss(w: Array) -> Array:

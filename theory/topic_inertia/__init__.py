@@ -19,7 +19,10 @@ idea = Idea(
     failure_modes=(
         "tokens that nothing compares have no order of their own: a topic that puts more below one flips it (head_gap)",
         "b more frequent than r times a: the longer the prompt, the likelier the change (reversal)",
-        "a prompt that must hold its label: the chance first rises with the length, since both must have room",
+        "short prompts: the chance may first rise with the length, since a label, or a b where it is rare, must have "
+        "occurred (T of the order of 1/p_b); and more tokens that say nothing then leave nothing to vote",
+        "the published synthetic protocol, rebuilt: the hump is there, derived and seen, but higher than published, as "
+        "only the heads of the two topics vote here, and weights and prompts of the original were not at hand",
         "more ambiguous topics: the chance rises where that means near frequencies, diluted prompts or even odds, and "
         "falls only where tokens that both topics have are no change; the paper's third version claims a fall, its "
         "fourth that there is no rise",

@@ -7,6 +7,7 @@ any length T of a prompt, its large deviations give rate and prefactor, its drif
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import sympy as sp
 from sympy import Eq, exp, log, sqrt
@@ -139,7 +140,7 @@ deviations = (
     .derive("least", "in this phase the least moment lies below one, by some room", _least)
     .derive(
         "inertia",
-        "the chance falls with T, like e^(-I T), I = -log M",
+        "the chance falls with T where prompts are long, like e^(-I T), I = -log M",
         lambda known: Eq(trend, _sign(log(known["least"].rhs))),
     )
 )
@@ -150,7 +151,7 @@ phases = (
     Derivation("phases", "where length turns from friend to foe", deviations.steps[:1])
     .derive(
         "drift",
-        "mean step of the walk: it has the sign of dC/dT",
+        "mean step of the walk: where prompts are long, C tends to one or to zero as it says",
         lambda known: Eq(trend, known["moments"].rhs.diff(u).subs(u, 0)),
     )
     .derive(
@@ -160,7 +161,7 @@ phases = (
     )
     .derive(
         "reversal",
-        "beyond it the chance rises with T",
+        "beyond it the chance rises with T where prompts are long, to one",
         lambda known: Eq(trend, _sign(known["drift"].rhs, {p_b: r * p_a * (1 + room)})),
     )
 )
@@ -196,18 +197,18 @@ def _diluted(known: Known) -> sp.Equality:
 ambiguity = (
     Derivation("ambiguity", "four things that more ambiguous may mean, and what the chance does", deviations.steps[:2])
     .derive("closeness", "b is nearly as frequent as a", lambda known: _gain(known, p_b))
-    .derive("by_closeness", "b nearly as frequent as a: the chance rises", _direction("closeness"))
+    .derive("by_closeness", "b nearly as frequent as a: the chance rises, by its rate", _direction("closeness"))
     .derive("least", "the least moment lies below one, by some room", _least)
     .derive(
         "dilution",
         "more tokens say nothing, p_a : p_b as lean : 1 - lean",
         lambda known: _gain(known, p_0, LEANING),
     )
-    .derive("by_dilution", "more tokens that say nothing: the chance rises", _diluted)
+    .derive("by_dilution", "more tokens that say nothing: the chance rises, by its rate", _diluted)
     .derive("preference", "a is preferred to b by larger odds", lambda known: _gain(known, r))
     .derive(
         "by_odds",
-        "larger odds: the chance falls, so that it rises with the ambiguity of labels",
+        "larger odds: the chance falls, by its rate, so that it rises with the ambiguity of labels",
         _direction("preference"),
     )
     .given(
@@ -224,7 +225,7 @@ ambiguity = (
     )
     .derive(
         "by_overlap",
-        "more tokens that both topics have: the chance falls",
+        "more tokens that both topics have: the chance falls, by counting alone",
         lambda known: Eq(trend, _sign(known["overlap"].rhs, {shared: 1 / (1 + room)})),
     )
 )
@@ -273,7 +274,8 @@ signatures = (
     signature("by_closeness", ambiguity, Trend(along="p_b"), TURNED),
     signature("by_dilution", ambiguity, Trend(along="p_0"), TURNED),
     signature("by_odds", ambiguity, Trend(along="share"), TURNED),
-    signature("by_overlap", ambiguity, Trend(along="shared"), TURNED),
+    # No theory is needed for it, nor could it fail.
+    replace(signature("by_overlap", ambiguity, Trend(along="shared"), TURNED), primary=False),
 )
 
 reversal = signature("reversal", phases, Trend(along="T"), TURNED, "inertia")

@@ -347,7 +347,7 @@ assumptions: tuple[Assumption, ...] = (
     ),
 )
 failure_modes = (
-    "a recurrent network trained on prompts of one topic follows exact Bayes to about twice the length of those, and "
+    "a recurrent network trained on prompts of one topic follows exact Bayes to the length of those, and "
     "then forgets: its memory has a ceiling, and the chance of a change a plateau of about exp(-depth - 3/2)",
     "attention with a bias towards the recent: the plateau of a leaky memory, whatever the length",
     "documents that switch topic: a recurrent network follows the exact filter and has no more inertia than that; "
