@@ -85,7 +85,7 @@ MAY_IMPORT = {
     "finding": {"experiment", "judge", "verification"},
     "search": MACHINERY | {"verify", "finding"},
     "scope": MACHINERY | {"verify", "finding", "search"},
-    "sweep": {"verify", "run", "ledger", "experiment", "errors"},
+    "sweep": {"verify", "request", "run", "ledger", "experiment", "errors"},
     "export": {"ledger", "report", "verification", "errors"},
     "cli": MACHINERY | {"sweep", "verify", "finding", "scope", "rejudge", "accumulate", "export"},
     "claims": {"judge", "errors"},
