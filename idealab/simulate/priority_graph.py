@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -57,8 +57,7 @@ class PriorityGraph:
         if _whole(self.size) < 1:
             raise UsageError(f"size={self.size!r}: expected a positive whole number of tokens")
         edges: dict[Pair, None] = {}
-        given: Iterable[Any] = self.edges  # not narrowed: anything may have been given
-        for edge in given:
+        for edge in cast("Iterable[Any]", self.edges):  # anything may have been given
             ends = tuple(map(_whole, edge)) if isinstance(edge, (tuple, list, np.ndarray)) else ()
             if len(ends) != 2 or ends[0] == ends[1] or not all(0 <= token < self.size for token in ends):
                 raise UsageError(f"edge {edge!r}: expected two different tokens from 0 to {self.size - 1}")
