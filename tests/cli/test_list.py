@@ -47,15 +47,11 @@ def test_the_last_verdict_and_its_cost(
     assert "supported" in lines(capsys)[1]
 
 
-def put(ledger: Ledger, day: int, verdict: str, **result: object) -> str:
+def put(ledger: Ledger, day: int, verdict: str, **more: object) -> str:
+    declared, cost = "ab" * 32, {"seconds": 1.0, "reused_seeds": 0, "seeds": 8, "gradient_evaluations": 0.0}
+    said = result(declared, "toy", verdict=verdict, cost=cost, **more)
     return ledger.put(
-        {
-            "schema": "idealab/verification/1",
-            "parents": [],
-            "idea": "toy",
-            "created": f"2026-01-{day}T12:00:00+00:00",
-            "result": {"verdict": verdict, "cost": {"seconds": 1.0}, **result},
-        }
+        verification([declared], idea="toy", created=f"2026-01-{day}T12:00:00+00:00", result=said),
     )
 
 
