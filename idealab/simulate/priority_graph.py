@@ -71,15 +71,13 @@ class PriorityGraph:
         Raises
         ------
         UsageError
-            As by the graph; also if a label is not among the tokens of its prompt.
+            As by the graph; also if a label is no token.
         """
         edges: list[Pair] = []
         for label, prompt in prompts:
             held = list(prompt)
-            if label not in held or not 0 <= _whole(label) < size:
-                raise UsageError(
-                    f"label {label!r} of prompt {held!r}: expected one of its tokens, which go from 0 to {size - 1}"
-                )
+            if not 0 <= _whole(label) < size:
+                raise UsageError(f"label {label!r} of prompt {held!r}: expected a token from 0 to {size - 1}")
             edges += [(label, token) for token in held if token != label]
         return cls(size, tuple(edges))
 
