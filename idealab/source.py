@@ -111,12 +111,12 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.ndarray, np.gene
 
 
 def _plain(value: Any) -> bool:
-    """Whether a value is made of numbers, texts and arrays alone."""
+    """Whether a value is made of numbers, texts and arrays alone; what is empty may be there to be filled."""
     item: Any = value  # not narrowed to types with unknown parts
     if isinstance(value, Mapping):
-        return all(_plain(part) for pair in item.items() for part in pair)
+        return bool(item) and all(_plain(part) for pair in item.items() for part in pair)
     if isinstance(value, (tuple, list, set, frozenset)):
-        return all(_plain(part) for part in item)
+        return bool(item) and all(_plain(part) for part in item)
     return value is None or isinstance(
         value, (bool, int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
     )
