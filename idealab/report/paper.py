@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from idealab.verification import Verification
 
 _PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
-\usepackage[letterpaper,textwidth=6.75in,textheight=9.85in,columnsep=0.25in]{geometry}
+\usepackage[letterpaper,textwidth=6.75in,textheight=10in,columnsep=0.25in]{geometry}
 \usepackage[T1]{fontenc}
 \usepackage{lmodern,microtype}
 \usepackage[nosumlimits]{amsmath}
