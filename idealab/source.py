@@ -92,7 +92,9 @@ def _read(observe: Callable[..., Any]) -> dict[str, Any]:
                 waiting += [(f"{part}.{n}", getattr(inside, n)) for n in names if _ours_has(inside, n, home)]
             elif part in function.__globals__ and not part.startswith("__"):
                 waiting.append((f"{module}.{part}", inside))
-        carried = (*(cell.cell_contents for cell in function.__closure__ or ()), *(function.__defaults__ or ()))
+        # An empty cell has no referent.
+        held = (part for cell in function.__closure__ or () for part in gc.get_referents(cell))
+        carried = (*held, *(function.__defaults__ or ()))
         waiting += [(f"{module}.{function.__qualname__}", inside) for inside in carried if callable(inside)]
     return dict(sorted(found.items()))
 
@@ -117,9 +119,7 @@ def _plain(value: Any) -> bool:
         return bool(item) and all(_plain(part) for pair in item.items() for part in pair)
     if isinstance(value, (tuple, list, set, frozenset)):
         return bool(item) and all(_plain(part) for part in item)
-    return value is None or isinstance(
-        value, (bool, int, float, complex, str, bytes, np.ndarray, np.generic, jax.Array)
-    )
+    return isinstance(value, _PLAIN)
 
 
 def _imported(module: ModuleType | None) -> set[Path]:
