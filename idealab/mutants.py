@@ -18,7 +18,7 @@ from idealab.judge.evidence import Floats
 from idealab.judge.shapes import Threshold, Trend
 from idealab.run import Task
 from idealab.symbolic.canonical import identity
-from idealab.symbolic.equivalence import differs
+from idealab.symbolic.equivalence import differs, distinct_mutants
 from idealab.symbolic.mutation import OPERATORS, Mutant, Mutants, Ranges, log_values, mutants_of
 from idealab.symbolic.prediction import Prediction
 from idealab.verification import MutantResult, MutationResult
@@ -49,15 +49,9 @@ class Design:
 
 @lru_cache(maxsize=256)
 def _distinct(prediction: Prediction, by_sign: bool) -> tuple[Mutants, int]:
-    """The mutants of a prediction that claim something else, and how many are the same claim written otherwise."""
+    """As `distinct_mutants`, in this process or an earlier one; all that decides them is in its folder's source."""
     key = repr((identity(prediction.expression, *prediction.by_log), by_sign, _OPERATORS))
-    return remembered("mutants", key, lambda: _made(prediction, by_sign))
-
-
-def _made(prediction: Prediction, by_sign: bool) -> tuple[Mutants, int]:
-    made = mutants_of(prediction, _OPERATORS)
-    kept = tuple(mutant for mutant in made.mutants if differs(prediction, mutant.prediction, by_sign=by_sign))
-    return Mutants(kept, made.refused), len(made.mutants) - len(kept)
+    return remembered("mutants", key, lambda: distinct_mutants(prediction, _OPERATORS, by_sign))
 
 
 def designs_of(questions: Sequence[Question]) -> list[Design]:

@@ -24,7 +24,7 @@ def test_mutants_are_remembered_as_they_were_made(tmp_path, monkeypatch):
     made = distinct(prediction, False)
     distinct.cache_clear()
     assert len(list((tmp_path / "mutants").iterdir())) == 1
-    monkeypatch.setattr(mutants, "_made", None)  # what is not remembered cannot be made
+    monkeypatch.setattr(mutants, "distinct_mutants", None)  # what is not remembered cannot be made
     again = distinct(prediction, False)
     assert again == made
     assert again[0].mutants is not made[0].mutants

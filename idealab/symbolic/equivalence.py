@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from idealab.errors import UsageError
 from idealab.symbolic.layout import indices_of, limits_of
+from idealab.symbolic.mutation import Mutants, mutants_of
 from idealab.symbolic.prediction import Prediction
 
 Floats = NDArray[np.float64]
@@ -70,6 +71,13 @@ def differs(
     if by_sign:
         return bool(np.any(np.sign(left) != np.sign(right)))
     return bool(np.any(np.abs(left - right) > _ROUNDING * np.maximum(np.abs(left), np.abs(right))))
+
+
+def distinct_mutants(prediction: Prediction, operators: Sequence[str], by_sign: bool) -> tuple[Mutants, int]:
+    """The mutants of a prediction that claim something else, and how many are the same claim written otherwise."""
+    made = mutants_of(prediction, operators)
+    kept = tuple(mutant for mutant in made.mutants if differs(prediction, mutant.prediction, by_sign=by_sign))
+    return Mutants(kept, made.refused), len(made.mutants) - len(kept)
 
 
 def _values(prediction: Prediction, points: Mapping[str, Floats], axes: list[str]) -> Floats:
