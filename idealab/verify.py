@@ -18,7 +18,7 @@ from idealab.idea import Idea
 from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
 from idealab.mutants import Design, designs_of, unkilled
-from idealab.outcome import outcome_of
+from idealab.outcome import NO_MUTANTS, outcome_of
 from idealab.request import Inquiry, Request, inquire
 from idealab.retries import gate, runs_before
 from idealab.run import Progress, Silence, Task
@@ -124,7 +124,7 @@ def verify(
     environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
-    outcome = replace(outcome, narrowed=(*inquiry.narrowed, *(() if mutants else ("no wrong formulas",))))
+    outcome = replace(outcome, narrowed=(*inquiry.narrowed, *(() if mutants else (NO_MUTANTS,))))
     if store is not None:
         outcome = replace(outcome, earlier=runs_before(store, inquiry.declaration, master_seed))
     if store is None or (hosts is not None and hosts.process != 0):
@@ -159,7 +159,7 @@ def _simulate(inquiry: Inquiry, designs: Sequence[Design], watcher: Progress, bu
         watcher.planned(steps)
         budget.give_up(inquiry.runner.extend(pending, budget.deadline))
         pending = assessment.undecided()
-    words = budget.words(assessment)
+    words = budget.words(assessment, unkilled(assessment, designs) if steps else ())
     if words:
         watcher.warn("the budget is spent; what is undecided stays so")
     return words

@@ -77,7 +77,7 @@ MAY_IMPORT = {
     "declare": {"request", "run", "ledger", "idea", "experiment"},
     "request": {"registry", "declaration", "lock", "source", "devices", "run", "assessment", "ledger"} | CONTRACT,
     "rejudge": {"registry", "declaration", "request", "run", "assessment", "mutants", "outcome"}
-    | {"retries", "verification", "ledger"}
+    | {"retries", "budget", "verification", "ledger"}
     | CONTRACT,
     "accumulate": {"rejudge", "run", "assessment", "outcome", "retries", "verification", "ledger"} | CONTRACT,
     "outcome": {"mutants"} | CONTRACT | {"run", "comparison", "assessment", "verification"},
