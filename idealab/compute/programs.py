@@ -42,7 +42,7 @@ _QUICKLY_MADE = {
     "xla_cpu_parallel_codegen_split_count": 1,
     "xla_cpu_use_fusion_emitters": False,
 }
-"""For programs of hundreds of small kernels, which take longer to make than to run: made in half the time, and seen to run
+"""For programs of hundreds of small kernels, which take longer to make than to run: made in half the time, seen to run
 as fast within a tenth. Loops that run for long are compiled with :func:`compiler_options` alone."""
 
 
