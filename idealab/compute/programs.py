@@ -37,6 +37,14 @@ from idealab.simulate.blocks import compiler_options
 _MOST_BYTES = 2**30
 """On disk; what was not used for longest goes first."""
 
+_QUICKLY_MADE = {
+    "xla_backend_optimization_level": 1,
+    "xla_cpu_parallel_codegen_split_count": 1,
+    "xla_cpu_use_fusion_emitters": False,
+}
+"""For programs of hundreds of small kernels, which take longer to make than to run: made in half the time, seen to run
+as fast within a tenth. Loops that run for long are compiled with :func:`compiler_options` alone."""
+
 
 class Program(NamedTuple):
     """A compiled simulation.
@@ -157,9 +165,8 @@ def _compiled(experiment: Experiment, seeds: int, machine: Machine, arguments: t
         return over_seeds(lambda key: checked(observe(key, condition), experiment), keys)
 
     # Blocks run on threads of our own. XLA's pool is left out: two programs that wait for it at once can lock up.
-    return (
-        jax.jit(simulate, compiler_options=compiler_options() if machine.on_cpu else None).lower(*arguments).compile()
-    )
+    options = {**(compiler_options() or {}), **_QUICKLY_MADE} if machine.on_cpu else None
+    return jax.jit(simulate, compiler_options=options).lower(*arguments).compile()
 
 
 def seed_key(master_seed: ArrayLike, stream: ArrayLike, seed: ArrayLike) -> jax.Array:
