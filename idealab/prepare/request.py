@@ -279,7 +279,6 @@ def _summary(signatures: Sequence[Signature], tasks: Sequence[Task], rules: Mapp
     caps = sorted({rule.max_seeds for rule in rules.values()})
     sweep = sum(not task.assumption for task in tasks)
     cap = f"{caps[0]}" if len(caps) == 1 else f"{caps[0]} or {caps[-1]}"
-    return (
-        f"{len(signatures)} signatures, {sweep} conditions, {len(tasks) - sweep} controls · "
-        f"seeds 4 to {cap}, stops when decided · {runner.machine}, {runner.precision}"
-    )
+    counts = {"signature": len(signatures), "condition": sweep, "control": len(tasks) - sweep}
+    there = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+    return f"{there} · seeds 4 to {cap}, stops when decided · {runner.machine}, {runner.precision}"
