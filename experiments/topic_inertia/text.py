@@ -73,13 +73,8 @@ def _words(package: str) -> list[str]:
 
 
 def parts(key: Array, tokens: Array) -> tuple[Array, Array]:
-    """Blocks to train on and blocks that are held out, (source, blocks, words).
-
-    The seed says which blocks are which, and which source is the first.
-    """
-    key_first, *keys = jax.random.split(key, 3)
-    tokens = jnp.where(jax.random.bernoulli(key_first), tokens, tokens[::-1])
-    tokens = jnp.stack([jax.random.permutation(k, source) for k, source in zip(keys, tokens, strict=True)])
+    """Blocks to train on and blocks that are held out, as the seed says, (source, blocks, words)."""
+    tokens = jnp.stack([jax.random.permutation(k, part) for k, part in zip(jax.random.split(key), tokens, strict=True)])
     cut = tokens.shape[1] * 3 // 5
     return tokens[:, :cut], tokens[:, cut:]
 
@@ -171,23 +166,26 @@ def look(key: Array, settings: Mapping[str, Any], tokens: Array, weights: Any) -
     )
     below = thresholds(keys[0], module, weights, text, settings)
     decide = lambda prompts: _decide(module, weights, prompts, shares)
-    by_length = lambda prompts: jnp.stack([decide(prompts[:, :length]) for length in LENGTHS])
 
-    old, new = (windows(k, part, number, LENGTHS[-1]) for k, part in zip(keys[1:3], held_out, strict=True))
-    alone = windows(keys[3], shuffled(keys[4], held_out[0]), number, LENGTHS[-1])
-    ordered = jnp.mean(by_length(old) < below[0], axis=1)
-    back = jnp.mean(by_length(new) >= below[0], axis=1)
+    def chances(old: Array, new: Array) -> Array:
+        by_length = [
+            (jnp.mean(decide(old[:, :n]) < below[0]), jnp.mean(decide(new[:, :n]) >= below[0])) for n in LENGTHS
+        ]
+        return jnp.array(by_length).T
+
+    read = lambda keys, blocks: [windows(k, part, number, LENGTHS[-1]) for k, part in zip(keys, blocks, strict=True)]
+    old, new = read(keys[1:3], held_out)
+    ordered = chances(old, new)
     # First words of the one source, then first words of the other.
-    place = jnp.arange(LENGTHS[-1] - 1)
     first = [round((1 - share) * (LENGTHS[-1] - 1)) for share in SHARES]
     turn = lambda n: decide(jnp.where(jnp.arange(LENGTHS[-1]) < n, old, jnp.roll(new, n, axis=1)))
     turned = jnp.stack([jnp.mean(turn(n)[:, None] < below, axis=0) for n in first])
     found = {
-        "shuffled": jnp.mean(by_length(alone) < below[0], axis=1),
+        "shuffled": chances(*read(keys[3:5], [shuffled(k, part) for k, part in zip(keys[5:7], held_out, strict=True)])),
         "ordered": ordered,
-        "chance": (ordered + back) / 2,
+        "chance": jnp.mean(ordered, axis=0),
         "turning_share": jax.vmap(crossing)(turned.T),
-        "order_change": _moved(module, weights, old[:16, :64], jax.random.permutation(keys[5], place[:63])),
+        "order_change": _moved(module, weights, old[:16, :64], jax.random.permutation(keys[7], 63)),
     }
     if isinstance(module, Attention):
         weight, value = _scores(module, weights, shares)
@@ -211,15 +209,17 @@ def observe(key: Array, condition: Condition) -> Observation:
     more = {**settings, "prompts": condition["prompts"]}
     seen = kept(look, key, more, tokens, trained["weights"], sources=(crossing,))
     shares = shares_of(parts(jax.random.split(key)[0], jnp.asarray(tokens))[0])
-    length, turn = condition["length"], TURNS.index(condition["turn"])
+    length, turn, source = condition["length"], TURNS.index(condition["turn"]), SOURCES.index(condition["source"])
     # Of a network without scores: those of exact Bayes, by the shares of words.
-    s = jnp.asarray(seen["scores"][turn] if "scores" in seen else jnp.log(shares[0] / shares[1]), float)[None]
-    remembers = account(shares[0], s, s[:, OTHER], *evenly(length), last=jnp.ones(1), shortfall=SHORTFALL, terms=512)
-    more = {"q": shares[1], "T": float(length), "clusters": 1.0}
+    scores = seen["scores"][turn] if "scores" in seen else jnp.log(shares[0] / shares[1])
+    s = (1 - 2 * source) * jnp.asarray(scores, float)[None]
+    p, q = shares[source], shares[1 - source]
+    remembers = account(p, s, s[:, OTHER], *evenly(length), last=jnp.ones(1), shortfall=SHORTFALL, terms=512)
+    sizes = {"T": float(length), "clusters": 1.0, "gradient_evaluations": settings["steps"] * settings["batch"]}
     return Observation(
-        {**remembers, **more, "gradient_evaluations": settings["steps"] * settings["batch"]},
+        {**remembers, "q": q, **sizes},
         {
-            "change_by_memory": seen[condition["prompt"]][LENGTHS.index(length)],
+            "change_by_memory": seen[condition["prompt"]][source, LENGTHS.index(length)],
             "chance": seen["chance"],
             "turning_share": seen["turning_share"][turn],
             "order_change": seen["order_change"],
@@ -231,13 +231,13 @@ _TRAINING = {"kind": "attention", "width": 32, "trained": 32, "ahead": 16, "batc
 
 
 def _read(label: str, **changes: Any) -> Condition:
-    settings = {**_TRAINING, "prompts": 1000, "prompt": "ordered", "length": LENGTHS[-1], "turn": TURNS[0], **changes}
-    return Condition(settings, label, docstrings)
+    settings = {**_TRAINING, "prompts": 1000, "prompt": "ordered", "source": SOURCES[0], "length": LENGTHS[-1]}
+    return Condition({**settings, "turn": TURNS[0], **changes}, label, docstrings)
 
 
-def _experiment(name: str, statement: str, look_at: tuple[str, ...], **more: Any) -> Experiment:
+def _experiment(name: str, statement: str, look_at: tuple[str, ...], seeds: int, **more: Any) -> Experiment:
     return Experiment(
-        name, statement, level="network", observe=observe, observables=look_at, max_seeds=16, host=True, **more
+        name, statement, level="network", observe=observe, observables=look_at, max_seeds=seeds, host=True, **more
     )
 
 
@@ -247,13 +247,19 @@ experiments: tuple[Experiment, ...] = (
         "text, shuffled",
         "one attention layer, trained on docstrings of two packages, reads words of one, all of them shuffled",
         ("change_by_memory",),
-        conditions=tuple(_read(f"T={length}", prompt="shuffled", length=length) for length in LENGTHS[:-1]),
+        48,
+        conditions=tuple(
+            _read(f"{source}, T={length}", prompt="shuffled", source=source, length=length)
+            for length in LENGTHS[:-1]
+            for source in SOURCES
+        ),
         toggles={"independent": _read("in their order, T=128", length=128)},
     ),
     _experiment(
         "text, in order",
-        "the same reads passages of one package, in their order",
+        "the same reads passages of either package, in their order",
         ("chance", "order_change"),
+        16,
         conditions=(_read("passages"),),
         checkpoints={"chance": ("length", tuple(map(float, LENGTHS)))},
         toggles={"not_forgetting": _GATED, "no_positions": _GATED},
@@ -262,6 +268,7 @@ experiments: tuple[Experiment, ...] = (
         "text of two packages",
         "the same reads 256 words, first of one package and then of the other",
         ("turning_share",),
+        48,
         conditions=tuple(_read(f"set to turn at {turn:g}", turn=turn) for turn in TURNS),
         toggles={"whole_prompt": _GATED},
     ),
