@@ -339,8 +339,7 @@ signatures: tuple[Signature, ...] = (
         bounded,
         Equals(atol=sigma**2 / 4 + 2 * soft * (1 - soft) * (EulerGamma - sp.Rational(1, 2)), estimand="median"),
         "twice the last term that is kept: scores are not normal, and the steps of a seed may be skewed; for networks, "
-        "of which it is not known how soft their ceiling is (soft is 1/2), half of what that makes; the median, as one "
-        "network in eight has more than one sum in its memory",
+        "of which it is not known how soft their ceiling is (soft is 1/2), half of what that makes; the median, as single networks are far off",
         primary=False,
     ),
 )
