@@ -142,12 +142,11 @@ def test_windows_are_passages_and_shuffled_words_are_the_same_words():
 
 def test_a_threshold_lies_where_prompts_of_both_sources_turn():
     """Of attention: words drawn by the shares of the training text, so many of the second source, sum up to zero."""
-    settings = {"kind": "attention", "width": 4, "trained": 8, "ahead": 2, "batch": 8, "steps": 5, "prompts": 50}
     tokens = jnp.stack([TEXT[0], (TEXT[1] * 3) % text.WORDS])
-    weights = text.make_reader(jax.random.key(0), settings, tokens)["weights"]
     shares = text.shares_of(tokens)
     module = text.network("attention", text.WORDS, width=4)
-    below = text.thresholds(jax.random.key(1), module, weights, tokens, settings)
+    weights = module.init(jax.random.key(0), tokens[0, :1, :4])
+    below = text.thresholds(jax.random.key(1), module, weights, tokens, {})
     weight, value = text._scores(module, weights, shares)
     for turn, threshold in zip(text.TURNS, below, strict=True):
         sums = shares @ (weight * (value - threshold))
