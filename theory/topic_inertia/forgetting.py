@@ -174,14 +174,14 @@ def _bayes(known: Known) -> sp.Equality:
     chance = known["remembered_change"].rhs.subs(L, K)
     chance = chance.replace(lambda term: isinstance(term, sp.Sum) and term.variables == [j], lambda term: term.function)
     chance = chance.subs(j, 0)  # of one weight
-    values = {
-        s: lambda term: ratio.subs(i, term.indices[1]),
-        own: lambda term: ratio.subs(i, term.indices[0]),
-        last: lambda term: p[term.indices[0]],
-        recall: lambda _: weight,
-        ages: lambda _: number,
-    }
-    for base, put in values.items():
+    values = (
+        (s, lambda term: ratio.subs(i, term.indices[1])),
+        (own, lambda term: ratio.subs(i, term.indices[0])),
+        (last, lambda term: p[term.indices[0]]),
+        (recall, lambda _: weight),
+        (ages, lambda _: number),
+    )
+    for base, put in values:
         chance = chance.replace(lambda term, base=base: isinstance(term, sp.Indexed) and term.base == base, put)
     return Eq(C, chance)
 
