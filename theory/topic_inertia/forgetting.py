@@ -385,8 +385,8 @@ failure_modes = (
     "documents that switch topic: a recurrent network follows the exact filter and has no more inertia than that; "
     "attention without positions has",
     "text: words come in clusters, so that the chance falls far less than the words alone would make it (independent)",
-    "text of two sources: it turns at a smaller share than where the mean sum is zero, by a tenth and more, since of 256 "
-    "words few weigh most, and those come in clusters (turning_share is undecided at twice its tolerance)",
+    "text of two sources: it turns at a smaller share than where the mean sum is zero, by a tenth and more, since of "
+    "256 words few weigh most, and those come in clusters (turning_share is undecided at twice its tolerance)",
     "text costs about eight minutes of one core, and is limited to two packages, 32 words (two thirds of the text are "
     "the one for all others), the words that follow in place of the next one, which a single layer would say by its "
     "last word alone, and a last word that is the same in all prompts; thresholds and shares are of the training text, "
