@@ -7,7 +7,7 @@ next token. `training` says what descent makes of W, `change` when such a model 
 `forgetting` what becomes of it when memory fades.
 """
 
-from idealab.theory.topic_inertia import change, forgetting, training
+from idealab.theory.topic_inertia import change, forgetting, keys, training
 
 from idealab.idea import Idea, Named, Reference
 
@@ -45,6 +45,6 @@ idea = Idea(
         change.BAHADUR,
         *forgetting.references,
     ),
-    signatures=Named(*training.signatures, *change.signatures, *forgetting.signatures),
+    signatures=Named(*training.signatures, *change.signatures, *keys.signatures, *forgetting.signatures),
     assumptions=Named(*training.assumptions, *change.assumptions, *forgetting.assumptions),
 )

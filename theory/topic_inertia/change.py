@@ -226,6 +226,8 @@ deviations = (
     )
 )
 
+UP_TO_THE_PREFACTOR = ("moments", "tilt", "rate", "spread", "density", "beyond", "log_change")
+
 # --- D8: the phase boundary, and ambiguity ----------------------------------------------------------------------------
 
 phases = (
@@ -331,9 +333,7 @@ def in_terms_of_chances(expression: sp.Expr) -> sp.Expr:
     return expression.subs(q, deviations["voters"].equation.rhs).subs({I: rate, theta: tilt})
 
 
-length, lattice_length = (
-    in_terms_of_chances(deviations[step].equation.rhs) for step in ("length", "lattice_length")
-)
+length, lattice_length = (in_terms_of_chances(deviations[step].equation.rhs) for step in ("length", "lattice_length"))
 apart = in_terms_of_chances(theta / (2 * deviations["counts"].equation.rhs))
 
 
