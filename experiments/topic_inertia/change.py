@@ -301,7 +301,7 @@ experiments = (
     ),
     Experiment(
         name="labelled prompts",
-        statement="the chance of a change that the label allows, by which prompts of the published kind make a hump: ten "
+        statement="the chance of a change where the label must have occurred, by which prompts make a hump: ten "
         "tokens in sixteen dimensions, four edges a topic, normalized descent, 5000 prompts a length",
         level="idealized",
         observe=observe_labelled,

@@ -79,12 +79,13 @@ PROMPTS: Ranges = {"share": _SHARE, "p_a": _chance("p_a", "p_b"), "p_b": _chance
 """Where the chance of a change is counted, at any length."""
 
 
-def _between(name: str, values: NDArray[np.float64], far: list[bool], what: str, otherwise: str) -> Range:
-    """From the first to the last value that will do."""
-    found = values[np.array(far)]
+def _between(name: str, values: NDArray[np.float64], fit: list[bool], where: str, length: int, otherwise: str) -> Range:
+    """From the first to the last value at which prompts of a length are long."""
+    found = values[np.array(fit, dtype=bool)]
     if not len(found):
-        raise UsageError(f"no {name} makes {what}: {otherwise}")
-    return Range(float(found[0]), float(found[-1]), what)
+        raise UsageError(f"{where}: no {name} makes prompts of {length} tokens long; {otherwise}")
+    reason = f"with {where} only there are prompts of {length} tokens long (step `length` of the derivation deviations)"
+    return Range(float(found[0]), float(found[-1]), reason)
 
 
 def long_prompts(length: int) -> Ranges:
@@ -92,15 +93,11 @@ def long_prompts(length: int) -> Ranges:
 
     def p_b(condition: Condition) -> Range:
         odds, p_a = _odds(condition), float(condition["p_a"])
-        top = min(odds * p_a, 1 / (1 + DRAWN) - p_a)
-        values = np.geomspace(1e-6 * top, top, 800) if top > 0 else np.zeros(0)
-        found = [_MARGIN * long_from(p_a, float(value), odds) < length for value in values]
-        what = (
-            f"only there are prompts of {length} tokens long (`length` of the derivation deviations) and below the phase "
-            f"boundary, p_b = r p_a = {odds * p_a:.6g}, where half of all prompts change (for what lies beyond see "
-            "boundary, change)"
-        )
-        return _between("p_b", values, found, f"p_a={p_a:g}, share={condition['share']:g} do: {what}", "raise p_a")
+        boundary = odds * p_a
+        values = min(boundary, max(1 / (1 + DRAWN) - p_a, 1e-9)) * np.geomspace(1e-6, 1, 800)
+        fit = [_MARGIN * long_from(p_a, float(value), odds) < length for value in values]
+        where = f"p_a={p_a:g}, share={condition['share']:g} (phase boundary: p_b = r p_a = {boundary:.6g})"
+        return _between("p_b", values, fit, where, length, "raise p_a")
 
     return {**PROMPTS, "p_b": p_b}
 
@@ -111,9 +108,9 @@ def long_diluted_prompts(length: int) -> Ranges:
     def p_0(condition: Condition) -> Range:
         odds, lean = _odds(condition), float(condition["lean"])
         values = np.linspace(0.0, 1.0, 802)[1:-1]
-        found = [_MARGIN * long_from(lean * (1 - v), (1 - lean) * (1 - v), odds) < length for v in values]
-        what = f"only there are prompts of {length} tokens long (`length` of the derivation deviations)"
-        return _between("p_0", values, found, what, "raise lean or share, for odds lean above 1 - lean")
+        fit = [_MARGIN * long_from(lean * (1 - v), (1 - lean) * (1 - v), odds) < length for v in values]
+        where = f"lean={lean:g}, share={condition['share']:g}"
+        return _between("p_0", values, fit, where, length, "raise lean or share: odds lean must exceed 1 - lean")
 
     return {"share": _SHARE, "lean": Range(0.0, 1.0, "a part of the tokens that vote"), "p_0": p_0}
 
@@ -127,9 +124,8 @@ def generic(lengths: tuple[int, ...]) -> Ranges:
         coarse = [length for length in lengths if odds * p_a > p_b and gap_of_sums(p_a, p_b, odds, length) >= 1]
         if coarse:
             raise UsageError(
-                f"share={condition['share']:g}: odds of {odds:.6g} are too near a small fraction, or p_a + p_b too near one, "
-                f"at T={coarse[0]}: sums of whole counts leave gaps (generic_odds shows the prefactor of odds of one); take "
-                "another share"
+                f"share={condition['share']:g}: odds of {odds:.6g} are too near a small fraction, or p_a + p_b near "
+                f"one, for T={coarse[0]}: sums of whole counts leave gaps; take another share"
             )
         return _SHARE
 

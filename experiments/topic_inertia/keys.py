@@ -1,7 +1,7 @@
 """Several last tokens: one W, trained on prompts of all of them, and what it then does under each.
 
-Tokens are random vectors, so that no two of them are orthogonal. Axes: x = keys (the last tokens), n = kinds of prompts,
-s = replicas of a training set, N = prompts drawn, T = length of a prompt.
+Tokens are random vectors, so that no two of them are orthogonal. Axes: x = keys (the last tokens), n = kinds of
+prompts, s = replicas of a training set, N = prompts drawn, T = length of a prompt.
 """
 
 from __future__ import annotations

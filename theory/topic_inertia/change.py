@@ -41,15 +41,17 @@ def _telescoping(equation: sp.Equality) -> list[sp.Expr]:
     """The sum of the l-th terms from l = cut on, against a function of the cut, for all l, total and v.
 
     The slope in v of the l-th term is that of the function at the cut l less that at l + 1; so the slopes of the sum
-    leave that at the cut alone, less that at total + 1, which is none; and where v = 0 the function is zero, as a sum is
-    that begins with l = 1 or later.
+    leave that at the cut alone, less that at total + 1, which is none; and where v = 0 the function is zero, as a
+    sum is that begins with l = 1 or later.
     """
     tail, term = equation.rhs, equation.lhs.function
     slope = lambda at: tail.subs(cut, at).diff(v)
-    left = sp.gammasimp((term.diff(v) - slope(l) + slope(l + 1)).rewrite(sp.gamma))
-    # Each of its terms has (1 - v)^(total - l), which Sympy does not see.
-    left = left.replace(lambda e: e.is_Pow and e.base == 1 - v, lambda e: (1 - v) ** sp.expand(e.exp - total + l))
-    return [sp.cancel(left), slope(total + 1).rewrite(sp.gamma), tail.rewrite(sp.Integral).subs(v, 0).doit()]
+    parts = (sp.powsimp(sp.expand_mul(part / term)) for part in (term.diff(v), -slope(l), slope(l + 1)))
+    left = sum(sp.gammasimp(part.rewrite(sp.gamma)) for part in parts)
+    empty = tail.subs(v, 0).replace(
+        lambda e: isinstance(e, sp.betainc_regularized) and e.args[2] == e.args[3], lambda e: 0
+    )
+    return [sp.cancel(left), slope(total + 1).rewrite(sp.gamma), empty]
 
 
 def _change(known: Known) -> sp.Equality:
@@ -115,7 +117,7 @@ def _standardized(known: Known, order: int) -> sp.Expr:
 
 
 def _next_order(known: Known) -> sp.Equality:
-    """Edgeworth's density against e^(-theta S sqrt(T) x) over x > 0: what is left of it over the first term, times T."""
+    """Edgeworth's density against e^(-theta S sqrt(T) x) over x > 0: the second term over the first, times T."""
     term = known["edgeworth"].rhs
     slopes = [term.diff(x, order).subs(x, 0) for order in range(3)]
     far = theta * S * sqrt(T)
@@ -213,7 +215,7 @@ deviations = (
     .derive("next_order", "what the next order adds to log C, times T", _next_order)
     .derive(
         "length",
-        "the length from which prompts are long: that of all next terms together, each by its size, over T is below one",
+        "the length from which prompts are long: all next terms together, each by its size, are L/T, below one",
         _length,
     )
     .derive("lattice_length", "the same for r = 1", _lattice_length)

@@ -1,7 +1,7 @@
 """Several last tokens: D4 to D8 for each, and for prompts whose last token is drawn.
 
-A score is h_j = e_j^T W x_k: under each last token x_k, a key, the model has odds of its own, odds[k]. Where the keys are
-linearly independent the columns W x_k are free, so that the loss is a sum with one term for each key, and all of D4 to
+A score is h_j = e_j^T W x_k: under each last token x_k, a key, the model has odds of its own, odds[k]. Where the keys
+are linearly independent the columns W x_k are free, so that the loss is a sum with one term for each key, and all of D4 to
 D8 holds key by key. A prompt then changes the topic with the mean chance over its last token.
 """
 
@@ -74,7 +74,7 @@ mixture = (
     .given("faster", "the second falls faster, by some room", Eq(I, I_1 + room))
     .derive(
         "slowest",
-        "what the chance tends to, over the term of the slowest key: the least of the rates, with its prefactor, is all",
+        "the chance over the term of the slowest key: the least of the rates, with its prefactor, is all in the end",
         _slowest,
     )
     .derive(
@@ -84,7 +84,7 @@ mixture = (
     )
     .derive(
         "steps_by_keys",
-        "where prompts are long the chance climbs by last[x] where b passes the boundary of the key x, p_b = odds[x] p_a",
+        "where prompts are long the chance climbs by last[x] where b passes the boundary of a key x, p_b = odds[x] p_a",
         lambda known: Eq(C, over_keys(sp.Heaviside(p_b - of_one(known["boundary"].rhs)))),
     )
 )
@@ -209,7 +209,7 @@ signatures = (
         "sampled_odds",
         components,
         Equals(rtol=1 / replicas + sp.Sum(1 / (last[x] * N * components["steepness"].equation.rhs), (x, 0, K - 1))),
-        "one from so many replicas is low by 1/(4 replicas); the next order is that of one label in N last[x] J of a key",
+        "of so many replicas it is low by 1/(4 replicas); the next order is that of one label in N last[x] J of a key",
     ),
     _signature(
         "sampled_rate", components, Slope(along="N", atol=0.05), "the next order, some tens over N, from N = 160 on"
