@@ -40,7 +40,7 @@ import resource, sys, time
 started, stages = time.perf_counter(), []
 cpu = lambda: sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
 import idealab
-from idealab.run import Silence
+from idealab.compute.run import Silence
 from idealab.verify import verify
 
 class Watch(Silence):

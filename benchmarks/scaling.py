@@ -14,10 +14,10 @@ from statistics import median, quantiles
 
 import jax.numpy as jnp
 
-from idealab.devices import Machine, machine_of
+from idealab.compute.devices import Machine, machine_of
+from idealab.compute.simulator import Simulator
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import LOGISTIC, descend, margin_gradient, random_separable
-from idealab.simulator import Simulator
 
 
 def observe(key, condition):

@@ -25,7 +25,6 @@ if _project.is_file() and '\nname = "idealab"\n' in _project.read_text(encoding=
     __path__.append(str(_project.parent))
 
 if TYPE_CHECKING:
-    from idealab.declare import declare as declare
     from idealab.errors import (
         DeclarationChangedError as DeclarationChangedError,
         DeclarationError as DeclarationError,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
         Observation as Observation,
         Range as Range,
     )
+    from idealab.explore.scope import find_scope as find_scope
     from idealab.idea import (
         Assumption as Assumption,
         Idea as Idea,
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     )
     from idealab.judge.criteria import Equals as Equals, Identity as Identity
     from idealab.judge.shapes import Rate as Rate, Slope as Slope, Threshold as Threshold, Trend as Trend
-    from idealab.plan import plan as plan
+    from idealab.prepare.declare import declare as declare
+    from idealab.prepare.plan import plan as plan
     from idealab.registry import ideas as ideas, load as load
-    from idealab.scope import find_scope as find_scope
     from idealab.symbolic.derivation import Derivation as Derivation
     from idealab.symbolic.prediction import Prediction as Prediction
     from idealab.verification import Verification as Verification
@@ -91,11 +91,11 @@ else:
         "UnknownNameError": "idealab.errors",
         "UsageError": "idealab.errors",
         "Verification": "idealab.verification",
-        "declare": "idealab.declare",
-        "find_scope": "idealab.scope",
+        "declare": "idealab.prepare.declare",
+        "find_scope": "idealab.explore.scope",
         "ideas": "idealab.registry",
         "load": "idealab.registry",
-        "plan": "idealab.plan",
+        "plan": "idealab.prepare.plan",
         "verify": "idealab.verify",
     }
     __all__ = [*_HOME, "__version__"]

@@ -79,9 +79,9 @@ class Claimed(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Ask, without running anything, which signatures will be judged where: an item each, then the verdict."""
+        from idealab.compute.run import Silence
         from idealab.errors import IdealabError, UnknownNameError
-        from idealab.request import Request, inquire
-        from idealab.run import Silence
+        from idealab.prepare.request import Request, inquire
 
         try:
             inquiry = inquire(Request(self.claim.idea, record=False, **self.claim.request), Silence())

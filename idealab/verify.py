@@ -10,18 +10,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from idealab.budget import Budget
+from idealab.assess.mutants import Design, designs_of, unkilled
+from idealab.assess.outcome import outcome_of
+from idealab.compute.hosts import Hosts
+from idealab.compute.run import Progress, Silence, Task
 from idealab.errors import UsageError
 from idealab.experiment import Experiment, Setting
-from idealab.hosts import Hosts
 from idealab.idea import Idea
 from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
-from idealab.mutants import Design, designs_of, unkilled
-from idealab.outcome import outcome_of
-from idealab.request import Inquiry, Request, inquire
-from idealab.retries import gate, runs_before
-from idealab.run import Progress, Silence, Task
+from idealab.prepare.budget import Budget
+from idealab.prepare.request import Inquiry, Request, inquire
+from idealab.review.retries import gate, runs_before
 from idealab.verification import Verification
 
 
@@ -79,11 +79,11 @@ def verify(
     precision
         ``float32`` or ``float64``; by default float64, where the device has it.
     declared
-        The hash that `idealab.declare.declare` gave, or its first 16 digits or more: nothing runs if what would be run
-        is not what was declared.
+        The hash that `idealab.prepare.declare.declare` gave, or its first 16 digits or more: nothing runs if what
+        would be run is not what was declared.
     hosts
-        The processes that simulate together, each of which calls this with the same arguments (`idealab.hosts.Hosts`);
-        process 0 decides and records.
+        The processes that simulate together (`idealab.compute.hosts.Hosts`), each of which calls this with the same
+        arguments; process 0 decides and records.
 
     Returns
     -------

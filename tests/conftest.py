@@ -22,16 +22,16 @@ import jax.numpy as jnp
 import pytest
 import sympy as sp
 
+from idealab.compute.run import Silence
 from idealab.experiment import Condition, Experiment, Observation, Range
 from idealab.idea import Assumption, Idea, Named, Rival, Signature
 from idealab.judge.criteria import Equals
-from idealab.run import Silence
 from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.prediction import Prediction
 from idealab.verification import Verification
 from idealab.verify import verify
 
-simulator_module, mutants_module = sys.modules["idealab.simulator"], sys.modules["idealab.mutants"]
+simulator_module, mutants_module = sys.modules["idealab.compute.simulator"], sys.modules["idealab.assess.mutants"]
 
 jax.config.update("jax_enable_x64", True)
 

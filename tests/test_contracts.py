@@ -19,11 +19,11 @@ import pytest
 
 import idealab
 from idealab import registry
-from idealab.comparison import MACHINE_EPSILON
-from idealab.devices import machine_of
+from idealab.assess.comparison import MACHINE_EPSILON
+from idealab.compute.devices import machine_of
+from idealab.compute.run import Task
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.idea import Idea, Signature
-from idealab.run import Task
 
 IDEAS = sorted(idealab.ideas())
 

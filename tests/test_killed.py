@@ -38,7 +38,7 @@ from tests.test_nothing_lost import Lab, told
 from idealab.cli.progress import Watcher, watching
 from idealab.errors import LedgerError
 
-sys.modules["idealab.simulator"].program_cache = lambda: None
+sys.modules["idealab.compute.simulator"].program_cache = lambda: None
 toy = SimpleNamespace(
     verify=lambda **options: conftest.verify(conftest.idea(), **options),
     experiment=conftest.experiment, watcher=conftest.Recorder, told=conftest.told,

@@ -23,11 +23,11 @@ from typing import Any
 
 import pytest
 
+from idealab.compute.run import Runner
 from idealab.errors import LedgerError
 from idealab.ledger.index import Index
 from idealab.ledger.records import BATCH, VERIFICATION
 from idealab.ledger.store import Ledger
-from idealab.run import Runner
 
 MOMENTS = {
     "killed": 60,

@@ -12,13 +12,13 @@ import pytest
 import sympy as sp
 
 from idealab import registry
+from idealab.compute.run import Silence
 from idealab.errors import DeclarationError, NothingMatchedError, UnknownNameError, UsageError
 from idealab.idea import Assumption, Named, Rival
 from idealab.judge.shapes import Slope
 from idealab.ledger.records import BATCH, DECLARATION
 from idealab.ledger.store import Ledger
-from idealab.request import Request, inquire
-from idealab.run import Silence
+from idealab.prepare.request import Request, inquire
 
 ROOT = Path(__file__).parents[1]
 KNOB = (1.0, 2.0, 3.0, 4.0, 5.0)

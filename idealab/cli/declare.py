@@ -28,9 +28,9 @@ def command(idea: str, levels: Sequence[str], settings: Any, as_json: bool, ledg
     `idealab verify IDEA --declared HASH`, with the same options, then refuses to run anything else.
     """
     with watching(idea) as progress:
-        from idealab.declare import declare
         from idealab.ledger import Ledger
-        from idealab.retries import runs_before
+        from idealab.prepare.declare import declare
+        from idealab.review.retries import runs_before
 
         store = Ledger.at(ledger)
         chosen = unambiguous(settings)

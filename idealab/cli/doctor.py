@@ -62,7 +62,7 @@ def _devices(problems: list[str]) -> dict[str, Any]:
     try:
         jax: Any = importlib.import_module("jax")  # untyped in places
         devices = [f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices()]
-        computes_float64 = importlib.import_module("idealab.devices").computes_float64
+        computes_float64 = importlib.import_module("idealab.compute.devices").computes_float64
         precision = "float64" if computes_float64(jax.local_devices()[0]) else "float32"
     except Exception as error:  # a broken driver fails in its own way
         problems.append(f"JAX finds no device: {' '.join(str(error).split())}")
@@ -73,7 +73,7 @@ def _devices(problems: list[str]) -> dict[str, Any]:
 def _cache(problems: list[str]) -> dict[str, Any]:
     folder: Path | None = None
     try:
-        from idealab.devices import program_cache
+        from idealab.compute.devices import program_cache
 
         folder = program_cache()
     except Exception as error:  # JAX renames its options from time to time

@@ -17,7 +17,7 @@ from idealab.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
     from idealab.ledger.store import Ledger
-    from idealab.rejudge import Rechecked
+    from idealab.review.rejudge import Rechecked
 
 _KINDS = ("verification", "declaration", "batch")
 _place = click.option("--ledger", "place", metavar="DIR", help="Which ledger [IDEALAB_LEDGER, or .idealab].")
@@ -103,7 +103,7 @@ def show(record: str, place: str | None, as_json: bool) -> None:
         say(f"{found['created']}, from {len(found['parents']) - 1} blocks of seeds")
         draw(terminal.verification(result, width()))
     elif found["schema"] == DECLARATION:
-        from idealab.retries import runs_before
+        from idealab.review.retries import runs_before
 
         draw(drawn.declaration(sha, found, [str(one) for one in runs_before(store, sha)], width()))
     else:
@@ -136,7 +136,7 @@ def check(records: Sequence[str], place: str | None, as_json: bool, objects_only
         judged: list[Rechecked] = []
         unverified: Sequence[str] = ()
         if not objects_only:
-            from idealab.rejudge import UNVERIFIED, recheck
+            from idealab.review.rejudge import UNVERIFIED, recheck
 
             unverified = UNVERIFIED
             sound = [sha for sha, entry in health.entries.items() if entry.schema == VERIFICATION]
@@ -201,7 +201,7 @@ def combine(records: Sequence[str], place: str | None, as_json: bool) -> ExitCod
     names = [store.resolve(record) for record in records]
     with watching("combine") as progress:
         progress.stage("judging all runs together")
-        from idealab.accumulate import accumulate, declaration_for
+        from idealab.review.accumulate import accumulate, declaration_for
 
         found = accumulate(store, declaration_for(store, names))
     result = found.verification

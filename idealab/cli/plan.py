@@ -31,7 +31,7 @@ def command(idea: str, levels: Sequence[str], no_record: bool, as_json: bool, **
     The pilot's seeds are the first of the verification that follows, which takes them from the ledger.
     """
     with watching(idea) as progress:
-        from idealab.plan import plan
+        from idealab.prepare.plan import plan
 
         found = plan(idea, progress=progress, record=not no_record, levels=levels, **options)
     if as_json:

@@ -57,7 +57,7 @@ def _heard(watcher: Watcher) -> Generator[None]:
 
 
 class Watcher:
-    """Progress (`idealab.run.Progress`) as plain lines, at most one every `EVERY` seconds.
+    """Progress (`idealab.compute.run.Progress`) as plain lines, at most one every `EVERY` seconds.
 
     ``blocks`` counts the blocks of seeds that were finished, or whatever else the ``unit`` is; ``summary`` is how the
     declaration sums itself up.

@@ -93,8 +93,8 @@ def command(
     What was finished is in the ledger: the same command goes on from there. Exit codes as for verify of several ideas;
     2 if a job failed.
     """
+    from idealab.explore.sweep import sweep, trials
     from idealab.report.sweep import as_dict, sweep as drawn
-    from idealab.sweep import sweep, trials
 
     wanted = trials(tuple(dict.fromkeys(ideas)), _once("--set", settings), master_seeds)
     if len(wanted) > MOST:

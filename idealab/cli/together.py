@@ -13,7 +13,7 @@ from idealab.cli.parameters import Duration
 from idealab.errors import UsageError
 
 if TYPE_CHECKING:
-    from idealab.hosts import Hosts
+    from idealab.compute.hosts import Hosts
 
 _OPTIONS = (
     click.option("--distributed", is_flag=True, help="Share the work among the processes that the scheduler started."),
@@ -57,7 +57,7 @@ def together(
             f"--coordinator, --processes and --process go together; missing: {', '.join(missing)}. Where a scheduler "
             "knows all three, --distributed alone is enough"
         )
-    from idealab.hosts import Hosts
+    from idealab.compute.hosts import Hosts
 
     with Hosts(coordinator, processes, process, 60.0 if timeout is None else timeout) as hosts:
         yield hosts

@@ -18,7 +18,7 @@ from idealab.errors import IdealabError, NothingMatchedError, UsageError
 
 if TYPE_CHECKING:
     from idealab.cli.progress import Watcher
-    from idealab.finding import Scope
+    from idealab.explore.finding import Scope
     from idealab.verification import Verification
 
 T = TypeVar("T")
@@ -208,8 +208,8 @@ def _search(
     asked["levels"] = options["levels"] or (("idealized",) if quick else ())
 
     def run(progress: Watcher) -> Scope:
-        from idealab.request import QUICK_SEEDS
-        from idealab.scope import find_scope
+        from idealab.explore.scope import find_scope
+        from idealab.prepare.request import QUICK_SEEDS
 
         if options["seeds"] is not None:
             asked["seeds"] = min(options["seeds"], QUICK_SEEDS) if quick else options["seeds"]

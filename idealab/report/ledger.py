@@ -16,7 +16,7 @@ from idealab.report.terminal import STYLE
 if TYPE_CHECKING:
     from idealab.ledger.compare import Comparison
     from idealab.ledger.health import Health
-    from idealab.rejudge import Rechecked
+    from idealab.review.rejudge import Rechecked
 
 _SHOWN = 12
 """Cells that are listed before the rest is only counted."""

@@ -12,7 +12,7 @@ from idealab.report import number
 from idealab.report.table import Column, fit, paragraph, rows
 
 if TYPE_CHECKING:
-    from idealab.plan import Plan
+    from idealab.prepare.plan import Plan
 
 _UNKNOWN = 10**6
 """Seeds from which on a plan says that it does not know, as after a pilot that is all over the place."""

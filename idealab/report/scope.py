@@ -12,7 +12,7 @@ from idealab.report import number
 from idealab.report.table import Column, fit, paragraph, rows
 
 if TYPE_CHECKING:
-    from idealab.finding import Finding, Point, Scope
+    from idealab.explore.finding import Finding, Point, Scope
 
 # Colour only repeats the word; see idealab.report.terminal.
 _STATUS = {

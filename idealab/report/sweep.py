@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.text import Text
 
+from idealab.explore.sweep import Trial
 from idealab.report.number import count, duration, evidence
 from idealab.report.table import Column, fit, paragraph, rows
 from idealab.report.terminal import STYLE
-from idealab.sweep import Trial
 
 
 def sweep(found: Sequence[Trial], width: int) -> Iterator[Text]:

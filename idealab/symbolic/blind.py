@@ -1,6 +1,7 @@
 """Experiments are blind to the answer: while one observes, no prediction can be evaluated.
 
-This is what is left to the run. What an experiment carries is looked at before: see `idealab.source.refuse_answers`.
+This is what is left to the run. What an experiment carries is looked at before:
+see `idealab.compute.source.refuse_answers`.
 """
 
 from __future__ import annotations

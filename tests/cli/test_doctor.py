@@ -13,7 +13,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / "program").write_bytes(b"x" * 2**20)
-    monkeypatch.setattr("idealab.devices.program_cache", lambda: cache)
+    monkeypatch.setattr("idealab.compute.devices.program_cache", lambda: cache)
     monkeypatch.setattr("idealab.registry.ideas", lambda: {"toy": None})
     monkeypatch.chdir(tmp_path)
 
@@ -53,7 +53,7 @@ def test_json(toy: object, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_platform_without_float64_is_told_plainly(
     toy: object, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("idealab.devices.computes_float64", lambda device: False)
+    monkeypatch.setattr("idealab.compute.devices.computes_float64", lambda device: False)
     assert main(["doctor"]) == 0
     assert "float32 only: this platform has no float64" in capsys.readouterr().out
 
@@ -71,7 +71,7 @@ def test_what_is_wrong_is_said_and_the_code_is_1(
     folder.mkdir(parents=True)
     (folder / f"ab{'0' * 62}.json").write_text("{}")
     monkeypatch.setattr("idealab.registry.load", broken)
-    monkeypatch.setattr("idealab.devices.program_cache", renamed)
+    monkeypatch.setattr("idealab.compute.devices.program_cache", renamed)
     assert main(["doctor", "--json"]) == 1
     problems = json.loads(capsys.readouterr().out)["problems"]
     assert problems[0] == "compilations are not kept: AttributeError: no such option"

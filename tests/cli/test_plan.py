@@ -11,7 +11,7 @@ import pytest
 
 from idealab.cli import main
 from idealab.errors import DeclarationError, UsageError
-from idealab.plan import ConditionPlan, Plan, Reach
+from idealab.prepare.plan import ConditionPlan, Plan, Reach
 
 CONDITION = ConditionPlan("nursery", "eta=1", 4, 12, 4, 20, 64, 64, 1.0, 0.5, 2.0, 120.0)
 PLAN = Plan(
@@ -20,7 +20,7 @@ PLAN = Plan(
 
 
 class Planner:
-    """Stands in for `idealab.plan.plan`: keeps what it was asked, and answers what a test wants."""
+    """Stands in for `idealab.prepare.plan.plan`: keeps what it was asked, and answers what a test wants."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
@@ -34,7 +34,7 @@ class Planner:
 @pytest.fixture
 def planner(monkeypatch: pytest.MonkeyPatch) -> Planner:
     found = Planner()
-    monkeypatch.setattr(importlib.import_module("idealab.plan"), "plan", found.plan)
+    monkeypatch.setattr(importlib.import_module("idealab.prepare.plan"), "plan", found.plan)
     return found
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from idealab.cli import main
 from idealab.errors import DeclarationError, LedgerError, NothingMatchedError, UnknownNameError, UsageError
-from idealab.finding import Finding, Point, Scope
-from idealab.request import QUICK_SEEDS
+from idealab.explore.finding import Finding, Point, Scope
+from idealab.prepare.request import QUICK_SEEDS
 from idealab.verification import Cost, Verification
 
 Found = Callable[..., Verification]
@@ -247,15 +247,15 @@ def scope(idea: str, knob: str, verdicts: str = "ppa") -> Scope:
 
 @pytest.fixture
 def searching(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Stands in for `idealab.scope.find_scope`: keeps what it was asked, and answers what a test wants."""
+    """Stands in for `idealab.explore.scope.find_scope`: keeps what it was asked, and answers what a test wants."""
 
     def find_scope(idea: str, knob: str, *, progress: Any, **options: Any) -> Scope:
         module.asked.append((idea, knob, options))
         return module.answer(idea, knob, progress)
 
-    module: Any = ModuleType("idealab.scope")
+    module: Any = ModuleType("idealab.explore.scope")
     module.asked, module.answer, module.find_scope = [], lambda idea, knob, progress: scope(idea, knob), find_scope
-    monkeypatch.setitem(sys.modules, "idealab.scope", module)
+    monkeypatch.setitem(sys.modules, "idealab.explore.scope", module)
     return module
 
 

@@ -287,7 +287,7 @@ def test_nothing_in_a_bundle_is_executed(other, packed, tmp_path):
     verdict = verification([digest(top), digest(block)], idea="evil", result=said)
     found = import_bundle(other, packed([member(record) for record in (top, block, verdict)]))
     assert found.new == 3
-    from idealab.rejudge import recheck
+    from idealab.review.rejudge import recheck
 
     (one,) = recheck(other, other.find(schema=VERIFICATION))
     assert one.state == "not judged"

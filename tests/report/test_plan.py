@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from idealab.plan import ConditionPlan, Plan, Reach
+from idealab.prepare.plan import ConditionPlan, Plan, Reach
 from idealab.report.plan import plan
 
 CONDITION = ConditionPlan("bench", "a=1", 4, 12, 4, 20, 64, 64, 3.0, 0.5, 9.0, 120.0)

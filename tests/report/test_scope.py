@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from idealab.finding import Finding, Point, Scope
+from idealab.explore.finding import Finding, Point, Scope
 from idealab.report.scope import scope
 from idealab.verification import Cost
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from idealab.programs import _deals_out
+from idealab.compute.programs import _deals_out
 from idealab.simulate import linear_algebra
 
 CASES = {

@@ -1,0 +1,304 @@
+"""Judging again: from recorded observations and the idea that is installed here, if it is the one that was declared.
+
+The whole result is built again by the code that wrote it, and compared field by field with what is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+from idealab import registry
+from idealab.assess.assessment import Assessment, Question, questions_of, rules_of
+from idealab.assess.mutants import Design, designs_of, unkilled
+from idealab.assess.outcome import outcome_of
+from idealab.compute.run import Task, batch_of
+from idealab.errors import IdealabError, LedgerError
+from idealab.experiment import Experiment, Setting
+from idealab.idea import Idea, Signature
+from idealab.judge.cells import Rules
+from idealab.ledger.agreement import departures
+from idealab.ledger.difference import differences
+from idealab.ledger.records import DECLARATION, digest, is_sha256
+from idealab.ledger.store import Ledger
+from idealab.prepare.declaration import declaration_of
+from idealab.prepare.request import tasks_of
+from idealab.review.retries import REPEATED, gate
+from idealab.verification import Verification
+
+EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
+"""Distance from one to the next number, by precision."""
+
+UNVERIFIED = (
+    "created",
+    "cost.seconds",
+    "cost.reused_seeds",
+    "environment.devices",
+    "environment.cores",
+    "earlier",
+    "narrowed",
+)
+"""What a verification says of itself that follows from nothing that is recorded besides."""
+
+_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a record of another form comes to
+
+
+class NotJudged(Exception):
+    """Why something recorded cannot be judged here, in words; only its hashes can be checked."""
+
+
+@dataclass(frozen=True)
+class Rechecked:
+    """What became of a verification that was judged again; ``words`` say what differs, or why it was not judged."""
+
+    record: str
+    idea: str
+    state: Literal["agrees", "differs", "not judged"]
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """An idea as it was declared, put together from what is installed here.
+
+    ``versions`` says in words which versions of packages differ; everything else is the same.
+    """
+
+    declaration: str
+    theory: Idea
+    signatures: tuple[Signature, ...]
+    experiments: tuple[Experiment, ...]
+    rules: Mapping[str, Rules]
+    designs: list[Design]
+    versions: tuple[str, ...]
+
+    def questions(self) -> tuple[list[Task], list[Question]]:
+        """Tasks without observations yet, and what is asked of them."""
+        tasks = tasks_of(self.theory, self.experiments, self.signatures)
+        return tasks, questions_of(self.theory, self.signatures, tasks)
+
+
+def recheck(ledger: Ledger, records: Iterable[str], step: Callable[[str], None] = lambda idea: None) -> list[Rechecked]:
+    """Judge verifications again, as far as the ideas that are installed here are those that were declared.
+
+    Parameters
+    ----------
+    records
+        Full names of verifications.
+    step
+        Called with the name of the idea before each.
+    """
+    cases: dict[str, Case | str] = {}
+    outcomes: dict[str, tuple[Verification, bool]] = {}
+    found: list[Rechecked] = []
+    for sha in records:
+        record = ledger.get(sha)
+        step(record["idea"])
+        declaration = record["parents"][0]
+        try:
+            if declaration not in cases:
+                cases[declaration] = _case_or_reason(ledger, declaration)
+            case = cases[declaration]
+            if isinstance(case, str):
+                raise NotJudged(case)
+            lines = judged_again(ledger, sha, record, case, outcomes)
+        except NotJudged as error:
+            found.append(Rechecked(sha, record["idea"], "not judged", (str(error),)))
+            continue
+        words = (*lines, *(f"declared with other versions: {line}" for line in case.versions if lines))
+        found.append(Rechecked(sha, record["idea"], "differs" if lines else "agrees", words))
+    return found
+
+
+def _case_or_reason(ledger: Ledger, declaration: str) -> Case | str:
+    try:
+        return case_of(ledger, declaration)
+    except NotJudged as error:
+        return str(error)
+
+
+def case_of(ledger: Ledger, sha: str) -> Case:
+    """Put together what a declaration declares.
+
+    Nothing in the declaration is evaluated: names, settings and caps are read from it, the idea and its experiments are
+    those that are installed, and what comes out must be declared by the very same document, apart from versions.
+
+    Raises
+    ------
+    NotJudged
+        If the idea is not installed, does not load, or declares other things now.
+    """
+    try:
+        record = ledger.get(sha)
+        if record["schema"] != DECLARATION:
+            raise NotJudged(f"{sha[:12]} is no declaration")
+        content, idea = record["content"], record["idea"]
+        theory, installed = registry.load(idea), registry.load_experiments(idea)
+        registry.pair(theory, installed)
+        experiments = tuple(_as_declared(installed, content["experiments"]))
+        signatures = tuple(theory.signatures[signature["name"]] for signature in content["signatures"])
+        tasks = tasks_of(theory, experiments, signatures)
+        questions = questions_of(theory, signatures, tasks)
+        rules = rules_of(questions)
+        now = declaration_of(theory, experiments, signatures, rules)
+    except IdealabError as error:
+        raise NotJudged(f"the idea that is installed here cannot be used: {error}") from error
+    except _FORM as error:
+        words = f"{type(error).__name__}: {error}"
+        raise NotJudged(f"its declaration fits nothing that is installed here ({words})") from error
+    found = list(differences(content, now))
+    changed = [str(line) for line in found if not line.where.startswith("versions.")]
+    if changed:
+        more = f"; and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise NotJudged(f"the idea that is installed here declares other things: {changed[0]}{more}")
+    return Case(sha, theory, signatures, experiments, rules, designs_of(questions), tuple(map(str, found)))
+
+
+def _as_declared(installed: Sequence[Experiment], declared: Sequence[Mapping[str, Any]]) -> Iterator[Experiment]:
+    """The experiments that were declared, with the settings and caps that they had."""
+    known = {experiment.name: experiment for experiment in installed}
+    for wanted in declared:
+        if wanted["name"] not in known:
+            raise NotJudged(f"there is no experiment {wanted['name']!r} of it here")
+        experiment = known[wanted["name"]]
+        changes = dict(_held(experiment, [condition["settings"] for condition in wanted["conditions"]]))
+        yield replace(experiment.with_settings(changes), max_seeds=wanted["max_seeds"])
+
+
+def _held(experiment: Experiment, declared: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Setting]]:
+    """The knobs that were held at one value throughout, which they do not have here."""
+    for name in dict.fromkeys(name for condition in experiment.conditions for name in condition.settings):
+        here = [c.settings[name] for c in experiment.conditions if name in c.settings]
+        there = [settings[name] for settings in declared if name in settings]
+        if there and all(value == there[0] for value in there) and any(value != there[0] for value in here):
+            yield name, type(here[0])(there[0])  # JSON makes an integer of 1.0
+
+
+def judged_again(
+    ledger: Ledger, sha: str, record: Mapping[str, Any], case: Case, outcomes: dict[str, tuple[Verification, bool]]
+) -> list[str]:
+    """Build the result of a verification again from its declaration and the batches that it names, and compare.
+
+    What cannot be built again (`UNVERIFIED`) is left out. Whether the same claim had failed before is looked up in this
+    ledger, among the verifications that are older; where the record says so and they are not here, it is taken at its
+    word, which only lowers its verdict.
+
+    Parameters
+    ----------
+    outcomes
+        What observations have come to, since a run that is repeated comes to the same; it is added to.
+
+    Returns
+    -------
+    list of str
+        What the record says otherwise, a line each.
+
+    Raises
+    ------
+    NotJudged
+        If observations are missing or damaged, or do not fit the declaration.
+    """
+    said = cast("Mapping[str, Any]", record["result"])
+    environment, cost, cut_short = said["environment"], said["cost"], bool(said.get("cut_short"))
+    try:
+        batches = [ledger.get(parent) for parent in record["parents"][1:]]
+        past = [line for line in said["gates"] if line.startswith(REPEATED)]
+        content = ledger.get(case.declaration)["content"]
+        past = past or gate(ledger, record["idea"], content, environment["master_seed"], sha)
+    except LedgerError as error:
+        raise NotJudged(str(error)) from error
+    with_mutants = said.get("mutants") is not None
+    key = digest({"rests on": [record["parents"], environment, past, cut_short, with_mutants]})
+    if key not in outcomes:
+        outcomes[key] = _outcome(case, environment, batches, past, cut_short, with_mutants)
+    outcome, unfinished = outcomes[key]
+    found = outcome.to_dict()
+    found |= {name: said.get(name, found[name]) for name in ("earlier", "narrowed")}
+    found["cost"]["seconds"] = cost["seconds"]
+    found["cost"]["reused_seeds"] = min(cost.get("reused_seeds", 0), found["cost"]["seeds"])
+    if cut_short:  # which seeds a budget did not reach, nobody can tell afterwards
+        known = len(found["remarks"]) - 1
+        given_up = said["remarks"][known:] or ["what was given up"]
+        found["remarks"] = (*found["remarks"][:known], *given_up)
+    lines = [*departures(said, found), *_elsewhere(environment, batches)]
+    lines += _contradicted(ledger, case.declaration, said.get("earlier", ()))
+    if unfinished and not cut_short:
+        lines.append("cut_short: recorded False, but seeds are missing that the judge would have asked for")
+    return lines
+
+
+def _outcome(
+    case: Case,
+    environment: Mapping[str, Any],
+    batches: Sequence[Mapping[str, Any]],
+    past: Sequence[str],
+    cut_short: bool,
+    with_mutants: bool,
+) -> tuple[Verification, bool]:
+    """What the batches of one run come to, and whether the judge would have asked for more."""
+    tasks, questions = case.questions()
+    _observed(tasks, batches)
+    assessment = Assessment(case.theory, questions, case.rules, EPSILON[environment["precision"]])
+    designs = case.designs if with_mutants else []
+    given_up = ["cut short"] if cut_short else []
+    try:
+        outcome = outcome_of(assessment, case.declaration, environment, 0.0, designs, past, given_up)
+        return outcome, bool(assessment.undecided() or unkilled(assessment, designs))
+    except (IdealabError, *_FORM) as error:
+        raise NotJudged(f"its observations do not fit the declaration: {error}") from error
+
+
+def _elsewhere(environment: Mapping[str, Any], batches: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Where the environment that a verification names is not that of its batches."""
+    there = {
+        name: value
+        for batch in batches
+        for name, value in (
+            *batch["environment"].items(),
+            ("precision", batch["precision"]),
+            ("master_seed", batch["master_seed"]),
+        )
+        if environment.get(name) != value
+    }
+    for name, value in there.items():
+        yield f"environment, {name}: recorded {environment.get(name)!r}, observed under {value!r}"
+    if batches:
+        known = {"precision", "master_seed", "devices", "cores", *batches[0]["environment"]}
+        for name in sorted(environment.keys() - known):
+            yield f"environment, {name}: recorded {environment[name]!r}, and the batches do not say so"
+
+
+def _contradicted(ledger: Ledger, declaration: str, earlier: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Runs that a verification names as earlier and that are here, where they say something else."""
+    for one in earlier:
+        if not is_sha256(one["record"]):
+            continue
+        try:
+            there = ledger.get(one["record"])
+        except LedgerError:
+            continue
+        result = there.get("result", {})
+        said = there["parents"][:1], result.get("environment", {}).get("master_seed"), result.get("verdict")
+        if said != ([declaration], one["master_seed"], one["verdict"]):
+            yield f"earlier: {one['record'][:12]} is not the run that is told of"
+
+
+def _observed(tasks: Sequence[Task], batches: Sequence[Mapping[str, Any]]) -> None:
+    """Hand the batches of one run to the tasks that they were observed for, in the order of their seeds.
+
+    Raises
+    ------
+    NotJudged
+        If they are of several runs, belong to no task, or leave seeds out.
+    """
+    known = {(task.experiment.name, task.label): task for task in tasks}
+    if len({(batch["master_seed"], batch["precision"]) for batch in batches}) > 1:
+        raise NotJudged("its observations are of several master seeds or precisions")
+    for batch in sorted(batches, key=lambda batch: batch["first_seed"]):
+        task = known.get((batch["experiment"], batch["condition"]))
+        if task is None:
+            raise NotJudged(f"{batch['condition']!r} in {batch['experiment']!r} was not declared")
+        if batch["first_seed"] != task.seeds:
+            raise NotJudged(f"seeds of {batch['condition']!r} in {batch['experiment']!r} are missing or there twice")
+        task.batches.append(batch_of(batch, reused=True))

@@ -1,0 +1,217 @@
+"""Runs of one declaration, put together where that is honest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from idealab import registry
+from idealab.errors import UsageError
+from idealab.idea import Named
+from idealab.judge.cells import Rules, judge_at_once, judge_cells, unit_cell
+from idealab.ledger.bundle import export, import_bundle
+from idealab.ledger.records import BATCH
+from idealab.ledger.store import Ledger
+from idealab.review.accumulate import accumulate, declaration_for
+
+
+@pytest.fixture
+def run(toy, monkeypatch):
+    """Verifies the height alone of the toy, at one knob, with as much noise as is asked for."""
+
+    def made(defect="", noise=0.02, factor=1.0):
+        one = toy.experiment(defect, toggles={}, knob=(1.0,))
+        (condition,) = one.conditions
+        return replace(one, conditions=(condition.but("", noise=noise, factor=factor * condition["factor"]),))
+
+    def verify(defect="", master_seed=0, noise=0.02, factor=1.0, **options):
+        height = replace(toy.idea().signatures["height"], rivals=Named(), must_kill=())
+        theory = replace(toy.idea(), signatures=Named(height), assumptions=Named())
+        experiment = made(defect, noise, factor)
+        monkeypatch.setattr(registry, "load", lambda name: theory)
+        monkeypatch.setattr(registry, "load_experiments", lambda name: (experiment,))
+        options.setdefault("mutants", False)
+        return toy.verify(theory=theory, experiments=(experiment,), master_seed=master_seed, **options)
+
+    return verify
+
+
+def together(toy, found):
+    return accumulate(Ledger(toy.ledger), found.declaration)
+
+
+def test_evidence_of_several_runs_is_more_than_that_of_one(toy, run):
+    runs = [run(master_seed=seed) for seed in (0, 1, 5)]
+    found = together(toy, runs[0])
+    assert found.verification.verdict == "supported"
+    assert [one.master_seed for one in found.runs] == [0, 1, 5]
+    assert found.verification.cost.seeds == sum(one.cost.seeds for one in runs)
+    assert found.verification.evidence_log10 > 2 * max(one.evidence_log10 for one in runs)
+    assert found.verification.record is None
+    assert found.verification.environment["master_seeds"] == [0, 1, 5]
+
+
+def test_runs_that_did_not_decide_decide_together(toy, run):
+    runs = [run(noise=0.1, seeds=8, master_seed=seed) for seed in range(8)]
+    assert {one.verdict for one in runs} == {"inconclusive"}
+    found = together(toy, runs[0])
+    (signature,) = found.verification.signatures
+    assert (found.verification.verdict, signature.seeds) == ("supported", 64), "past the cap of each: evidence has none"
+
+
+def test_what_is_wrong_is_refuted_together(toy, run):
+    runs = [run("off", noise=0.1, seeds=8, master_seed=seed) for seed in range(8)]
+    assert together(toy, runs[0]).verification.verdict == "refuted"
+
+
+def test_a_run_that_was_given_up_is_taken_too(toy, run):
+    first = run(noise=0.1, seeds=32)
+    with pytest.raises(KeyboardInterrupt):
+        run(noise=0.1, seeds=32, master_seed=1, progress=toy.watcher(1))
+    found = together(toy, first)
+    assert [one.master_seed for one in found.runs] == [0, 1]
+    assert 4 <= found.runs[1].seeds < 32
+
+
+def test_one_run_is_not_combined(toy, run):
+    found = run()
+    with pytest.raises(UsageError, match=r"two runs on different master seeds .* only master seed 0 on cpu"):
+        together(toy, found)
+
+
+def on_another_machine(toy, found, tmp_path, change=lambda values: values, **fields):
+    """The batches of a run as another machine would bring them in a bundle: the same draws, but for rounding."""
+    here, there = Ledger(toy.ledger), Ledger(tmp_path / "there")
+    there.put(here.get(found.declaration))
+    for sha in here.find(schema=BATCH, parent=found.declaration):
+        record = here.get(sha)
+        observables = {name: change(np.array(v)).tolist() for name, v in record["observation"]["observables"].items()}
+        observation = {**record["observation"], "observables": observables}
+        environment = {**record["environment"], "device": "gpu"}
+        there.put({**record, "environment": environment, "observation": observation, **fields})
+    export(there, (), tmp_path / "there.zip")
+    import_bundle(here, tmp_path / "there.zip")
+
+
+def test_the_same_draws_on_another_machine_are_no_more_evidence(toy, run, tmp_path):
+    first = run()
+    on_another_machine(toy, first, tmp_path, lambda values: values * (1 + 1e-12))
+    with pytest.raises(UsageError, match=r"the same draws as of master seed 0 on .*differ by 1e-12 of the largest"):
+        together(toy, first)
+    run(master_seed=1)
+    found = together(toy, first)
+    assert [one.master_seed for one in found.runs] == [0, 1]
+    (line,) = found.left_out
+    assert "so the same evidence again" in line
+
+
+def test_fresh_seeds_from_another_machine_are(toy, run, tmp_path):
+    first = run()
+    on_another_machine(toy, first, tmp_path, master_seed=7)
+    found = together(toy, first)
+    assert [(one.master_seed, one.environment["device"]) for one in found.runs] == [(0, "cpu"), (7, "gpu")]
+    assert found.verification.environment["machines"] == 2
+
+
+def test_another_precision_is_another_experiment(toy, run):
+    first = run()
+    run(master_seed=1, precision="float32")
+    with pytest.raises(UsageError, match="in float32, which is another experiment than float64"):
+        together(toy, first)
+
+
+def test_seeds_past_a_gap_are_left_out(toy, run):
+    first = run(noise=0.1, seeds=16)
+    run(noise=0.1, seeds=16, master_seed=1)
+    ledger = Ledger(toy.ledger)
+    lost = [
+        s for s in ledger.find(schema=BATCH) if ledger.get(s)["first_seed"] == ledger.get(s)["master_seed"] * 4 == 4
+    ]
+    (ledger.path / "objects" / lost[0][:2] / f"{lost[0]}.json").unlink()
+    found = together(toy, first)
+    assert found.runs[1].seeds == 4
+    assert all("others before them are missing" in line for line in found.left_out)
+    assert found.left_out
+
+
+def test_what_was_declared_differently_is_refused_and_the_difference_said(toy, run):
+    first, second = run(), run(seeds=8)
+    ledger = Ledger(toy.ledger)
+    assert declaration_for(ledger, [first.record, first.declaration]) == first.declaration
+    with pytest.raises(
+        UsageError, match=r"may not be combined, they were declared differently: .*max_seeds: 64 became 8"
+    ):
+        declaration_for(ledger, [first.record, second.record])
+
+
+def test_a_failure_under_another_cap_on_other_seeds_holds_back(toy, run):
+    failed = run(noise=0.1, seeds=4, master_seed=9)
+    assert failed.verdict == "inconclusive"
+    runs = [run(noise=0.1, seeds=64, master_seed=seed) for seed in (0, 1)]
+    found = together(toy, runs[0]).verification
+    (gate,) = found.gates
+    assert gate.startswith("the same claim was tried before on other seeds, under another declaration: ")
+    assert f"master seed 9 (record {failed.record[:8]})" in gate
+    assert found.verdict == "inconclusive"
+
+
+def test_an_idea_that_has_changed_is_not_combined(toy, run, monkeypatch):
+    runs = [run(master_seed=seed) for seed in (0, 1)]
+    monkeypatch.setattr(registry, "load", lambda name: toy.idea(1.1))
+    with pytest.raises(UsageError, match=r"cannot be judged here: the idea .* declares other things"):
+        together(toy, runs[0])
+
+
+def test_conditions_of_a_sweep_and_controls_and_mutants_are_judged_together(toy, monkeypatch):
+    monkeypatch.setattr(registry, "load", lambda name: toy.idea())
+    monkeypatch.setattr(registry, "load_experiments", lambda name: (toy.experiment(),))
+    runs = [toy.verify(master_seed=seed) for seed in (0, 1)]
+    found = together(toy, runs[0]).verification
+    assert {(s.name, s.verdict) for s in found.signatures} == {(s.name, "present") for s in runs[0].signatures}
+    assert all(control.ok for control in found.controls)
+    assert found.mutants is not None
+    assert len(found.mutants.having("killed")) >= len(runs[0].mutants.having("killed"))
+
+
+# The rule
+
+
+def test_the_full_threshold_is_needed_where_runs_are_put_together():
+    rules = Rules(64, 1)
+    rng = np.random.default_rng(3)
+    cells = [unit_cell(rng.normal(0.3, 1.6, 64)) for _ in range(200)]
+    once, staged = judge_at_once(cells, rules), judge_cells(cells, rules)
+    between = [one for one, other in zip(once, staged, strict=True) if other.verdict == "present" != one.verdict]
+    assert between, "what passes by the falling thresholds of one run need not pass here"
+    for one in once:
+        if one.verdict == "present":
+            assert one.evidence_log10 >= math.log10(20)
+
+
+def test_the_order_of_seeds_makes_no_difference():
+    rng = np.random.default_rng(5)
+    values = rng.normal(0.2, 1.0, 40)
+    one, other = judge_at_once([unit_cell(values), unit_cell(rng.permutation(values))], Rules(8, 3))
+    assert (one.verdict, one.seeds) == (other.verdict, other.seeds)
+    assert one.evidence_log10 == pytest.approx(other.evidence_log10)
+
+
+@pytest.mark.parametrize("estimand", ["mean", "median", "every"])
+def test_few_seeds_decide_nothing(estimand):
+    (found,) = judge_at_once([unit_cell(np.array([0.1, 0.2, 0.1]), estimand)], Rules(64, 3))
+    assert (found.verdict, found.seeds) == ("undecided", 3)
+    (none,) = judge_at_once([unit_cell(np.array([]), estimand)], Rules(64, 3))
+    assert none.verdict == "undecided"
+
+
+def test_runs_added_until_it_passes_are_rarely_called_present():
+    """The attack on accumulation: exactly at the tolerance, add runs of eight seeds until they pass together."""
+    rules, rng = Rules(8, 1), np.random.default_rng(0)
+    passed, attacks = 0, 400
+    for _ in range(attacks):
+        values = rng.normal(1.0, 1.0, 80)
+        passed += any(judge_at_once([unit_cell(values[:n])], rules)[0].verdict == "present" for n in range(8, 81, 8))
+    assert passed <= 0.05 * attacks, "more than alpha"
