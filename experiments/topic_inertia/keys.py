@@ -7,12 +7,11 @@ prompts, s = replicas of a training set, N = prompts drawn, T = length of a prom
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from idealab.experiments.topic_inertia.change import A, B, drawn_chances, log_chance
+from idealab.experiments.topic_inertia.change import A, B, Observe, drawn_chances, log_chance
 from idealab.experiments.topic_inertia.domains import PROMPTS
 from jax import Array
 
@@ -57,24 +56,28 @@ def scores_by_key(key: Array, odds: Array) -> Array:
     return jnp.pad(tokens[3:] @ w.T @ tokens[:3].T, ((0, 0), (0, 1)))
 
 
-def observe_change(key: Array, condition: Condition, name: str, lengths: tuple[int, ...]) -> Observation:
+def counting(name: str, lengths: tuple[int, ...]) -> Observe:
     """How often the model changes the topic, over all prompts and last tokens, reported under a name."""
-    key_model, key_chances, key_last = jax.random.split(key, 3)
-    scores, chances = scores_by_key(key_model, jnp.asarray(ODDS)), drawn_chances(key_chances, condition)
-    last = LAST * jax.random.uniform(key_last, LAST.shape, minval=0.9, maxval=1.1)
-    last = last / jnp.sum(last)
-    logs = jnp.stack([jax.lax.map(lambda s, T=T: log_chance(s, chances, T), scores) for T in lengths])
-    found = jax.nn.logsumexp(logs + jnp.log(last), axis=1)
-    found = found if name == "slowest_key" else jnp.exp(found)
-    odds = jnp.exp(scores[:, A] - scores[:, B])
-    least = jnp.argmin(odds)
-    parameters = {"odds": odds, "last": last, "p_a": chances[A], "p_b": chances[B]}
-    if len(lengths) == 1:  # otherwise it is the axis of the checkpoints
-        parameters["T"] = jnp.asarray(float(lengths[0]))
-    return Observation(
-        {**parameters, "r": odds[least], "w_1": last[least], "m": jnp.arange(max(lengths) + 1.0)},
-        {name: found if len(lengths) > 1 else found[0]},
-    )
+
+    def observe(key: Array, condition: Condition) -> Observation:
+        key_model, key_chances, key_last = jax.random.split(key, 3)
+        scores, chances = scores_by_key(key_model, jnp.asarray(ODDS)), drawn_chances(key_chances, condition)
+        last = LAST * jax.random.uniform(key_last, LAST.shape, minval=0.9, maxval=1.1)
+        last = last / jnp.sum(last)
+        logs = jnp.stack([jax.lax.map(lambda s, T=T: log_chance(s, chances, T), scores) for T in lengths])
+        found = jax.nn.logsumexp(logs + jnp.log(last), axis=1)
+        found = found if name == "slowest_key" else jnp.exp(found)
+        odds = jnp.exp(scores[:, A] - scores[:, B])
+        least = jnp.argmin(odds)
+        parameters = {"odds": odds, "last": last, "p_a": chances[A], "p_b": chances[B], "r": odds[least]}
+        if len(lengths) == 1:  # otherwise it is the axis of the checkpoints
+            parameters["T"] = jnp.asarray(float(lengths[0]))
+        return Observation(
+            {**parameters, "w_1": last[least], "m": jnp.arange(max(lengths) + 1.0)},
+            {name: found if len(lengths) > 1 else found[0]},
+        )
+
+    return observe
 
 
 # --- Odds inside components -------------------------------------------------------------------------------------------
@@ -130,7 +133,7 @@ def _counted(name: str, statement: str, lengths: tuple[int, ...], *settings: tup
         name=name.replace("_", " "),
         statement=f"one W for three last tokens: {statement}",
         level="idealized",
-        observe=partial(observe_change, name=name, lengths=lengths),
+        observe=counting(name, lengths),
         observables=(name,),
         conditions=tuple(Condition({"p_a": p_a, "p_b": p_b}) for p_a, p_b in settings),
         checkpoints={name: ("T", tuple(map(float, lengths)))} if len(lengths) > 1 else {},

@@ -1,8 +1,8 @@
 """Several last tokens: D4 to D8 for each, and for prompts whose last token is drawn.
 
 A score is h_j = e_j^T W x_k: under each last token x_k, a key, the model has odds of its own, odds[k]. Where the keys
-are linearly independent the columns W x_k are free, so that the loss is a sum with one term for each key, and all of D4 to
-D8 holds key by key. A prompt then changes the topic with the mean chance over its last token.
+are linearly independent the columns W x_k are free, so that the loss is a sum with one term for each key, and all of D4
+to D8 holds key by key. A prompt then changes the topic with the mean chance over its last token.
 """
 
 from collections.abc import Mapping
