@@ -17,12 +17,12 @@ idea = Idea(
     scope="one layer of attention without positions, W trained by plain descent; priority graphs whose support edges "
     "close no circle; prompts of independent tokens, with r p_a > p_b, longer than L (`length` of deviations)",
     failure_modes=(
-        "tokens that nothing compares have no order of their own: a second topic that goes on below one flips it (flip)",
+        "tokens that nothing compares have no order of their own: a second topic may turn it round (flip)",
         "b more frequent than r times a: the longer the prompt, the likelier the change (reversal); as frequent as r "
         "times a: half of all prompts change, however long (boundary)",
-        "short prompts, T below the length L (`length` of the derivation deviations): the chance may rise with T, since "
-        "a label, or a b where it is rare, must first have occurred; more tokens that say nothing then leave none to vote",
-        "the published synthetic protocol (benchmarks/published_protocol.py): its hump is there, but its fall to zero at "
+        "short prompts, T below the length L (`length` of deviations): the chance may rise with T, since "
+        "a label, or a b where it is rare, must first have occurred; more tokens that say nothing leave none to vote",
+        "the published synthetic protocol (benchmarks/published_protocol.py): its hump is there, its fall to zero at "
         "256 tokens comes from attention being rounded to three decimals; without that, tokens of one component that "
         "are drawn equally often stay on the phase boundary, and the chance does not fall",
         "more ambiguous topics: the chance rises where that means near frequencies, diluted prompts or even odds, and "
