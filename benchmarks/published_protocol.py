@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -31,8 +31,9 @@ jax.config.update("jax_enable_x64", True)
 TOKENS, EDGES, DIMENSION, PROMPTS, TOPICS = 10, 4, 16, 100, 50
 LENGTHS = (4, 8, 16, 24, 32, 64, 128, 256, 512)
 PUBLISHED = (0, 27, 70, 63, 52, 43, 17, 1, 0)
-Array, Edge = np.ndarray[Any, Any], tuple[int, int]
-Topic = list[set[Edge]]
+Array: TypeAlias = np.ndarray[Any, Any]
+Edge: TypeAlias = tuple[int, int]
+Topic: TypeAlias = list[set[Edge]]
 """For each last token the edges, each from a token to one of higher priority."""
 
 
@@ -106,7 +107,7 @@ def said(scores: Array, counts: Array, component: Array, decimals: int | None) -
     votes = counts * attention
     most = [int(j) for j in np.flatnonzero(votes == votes.max())]
     alike = lambda j, i: counts[j] == counts[i] and component[j] == component[i]
-    return most + [j for j in np.flatnonzero(counts) if j not in most and any(alike(j, i) for i in most)]
+    return most + [int(j) for j in np.flatnonzero(counts) if j not in most and any(alike(j, i) for i in most)]
 
 
 def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int | None], ...]) -> Array:
@@ -121,7 +122,8 @@ def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int |
             for _ in range(PROMPTS)
         ]
         k, y, m = (np.array(part) for part in zip(*prompts, strict=True))
-        keys.append(k), labels.append(y), counts.append(m)
+        for kept, part in ((keys, k), (labels, y), (counts, m)):
+            kept.append(part)
         edges = [
             {(i, int(t)) for s, t, c in zip(k, y, m, strict=True) if s == n for i in np.flatnonzero(c) if i != t}
             for n in range(TOKENS)

@@ -73,7 +73,7 @@ def log_chance(scores: Array, chances: Array, length: int) -> Array:
 
 def drawn_chances(key: Array, condition: Condition) -> Array:
     """Chances of tokens 0, 1 and 2 in a prompt, the first two within a part of the setting, shape (3,)."""
-    spread = condition.settings.get("drawn", DRAWN)
+    spread = condition["drawn"] if "drawn" in condition.settings else DRAWN
     if "lean" in condition.settings:
         p_a, p_b = (part * (1 - condition["p_0"]) for part in (condition["lean"], 1 - condition["lean"]))
     else:

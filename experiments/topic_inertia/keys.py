@@ -120,7 +120,6 @@ def observe_odds(key: Array, condition: Condition) -> Observation:
         {
             "odds_by_keys": jnp.exp(learned),
             "sampled_odds": scatter,
-            "sampled_rate": scatter,
         },
     )
 
@@ -158,11 +157,11 @@ experiments: tuple[Experiment, ...] = (
         statement="two tokens that are both labels, under two keys: descent on all prompts, and W_fin of drawn ones",
         level="idealized",
         observe=observe_odds,
-        observables=("odds_by_keys", "sampled_odds", "sampled_rate"),
+        observables=("odds_by_keys", "sampled_odds"),
         conditions=tuple(
             Condition({"q_1": q_1, "q_2": q_2, "rho": rho}) for q_1, q_2, rho in ((0.7, 0.55, 3.0), (0.6, 0.8, 2.0))
         ),
-        checkpoints={name: ("N", tuple(map(float, DRAWN_PROMPTS))) for name in ("sampled_odds", "sampled_rate")},
+        checkpoints={"sampled_odds": ("N", tuple(map(float, DRAWN_PROMPTS)))},
         ranges={"q_1": _SHARE, "q_2": _SHARE, "rho": Range(0.0, math.inf, "a ratio of counts")},
         block=8,
     ),

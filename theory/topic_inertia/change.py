@@ -141,7 +141,9 @@ def _lattice_length(known: Known) -> sp.Equality:
     term = known["edgeworth"].rhs.subs(rho_3, known["skewness"].rhs.subs(even))
     mean = lambda power: sp.summation(k**power * z**k, (k, 1, sp.oo)).args[0][0]
     squares = sp.factor(mean(2) / mean(0)).subs(z, exp(-theta)) / _moment(known, 2).subs(even)
-    at_zero = sp.expand(term.subs(x, 0) * sqrt(2 * sp.pi)).coeff(T, -1).subs(rho_4, known["excess"].rhs.subs(even))
+    at_zero = (
+        sp.expand(term.subs(x, 0) * sqrt(2 * sp.pi)).subs(rho_4, known["excess"].rhs.subs(even)).expand().coeff(T, -1)
+    )
     bend = sp.expand(term.diff(x, 2).subs(x, 0) * sqrt(2 * sp.pi)).coeff(T, 0) / 2
     return Eq(sp.Symbol("L_1"), sp.Abs(sp.factor(at_zero)) + sp.Abs(bend) * squares)
 

@@ -6,6 +6,7 @@ to D8 holds key by key. A prompt then changes the topic with the mean chance ove
 """
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 import sympy as sp
 from idealab.theory.topic_inertia import change, training
@@ -13,7 +14,6 @@ from sympy import Eq, exp, log, sqrt
 
 from idealab.idea import Named, Rival, Signature
 from idealab.judge.criteria import Criterion, Equals
-from idealab.judge.shapes import Slope
 from idealab.symbolic.derivation import Derivation
 from idealab.symbolic.prediction import Prediction
 
@@ -43,7 +43,7 @@ def of_one(expression: sp.Expr) -> sp.Expr:
 
 
 def _weighed(pieces: sp.Piecewise) -> sp.Piecewise:
-    return sp.Piecewise(*((last[x] * term, condition) for term, condition in pieces.args))
+    return sp.Piecewise(*((last[x] * term, condition) for term, condition in cast("Any", pieces.args)))
 
 
 def _slowest(known: Known) -> sp.Equality:
@@ -210,8 +210,5 @@ signatures = (
         components,
         Equals(rtol=1 / replicas + sp.Sum(1 / (last[x] * N * components["steepness"].equation.rhs), (x, 0, K - 1))),
         "of so many replicas it is low by 1/(4 replicas); the next order is that of one label in N last[x] J of a key",
-    ),
-    _signature(
-        "sampled_rate", components, Slope(along="N", atol=0.05), "the next order, some tens over N, from N = 160 on"
     ),
 )
