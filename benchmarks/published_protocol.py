@@ -111,7 +111,10 @@ def said(scores: Array, counts: Array, component: Array, decimals: int | None) -
 
 
 def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int | None], ...]) -> Array:
-    """Changes of 5,000 prompts for each setting (length of W, decimals) and length, shape (settings, T)."""
+    """Changes of 5,000 prompts for each setting (length of W, decimals) and length, shape (2, settings, T).
+
+    All, and those from one token to another of the same component.
+    """
     tokens, keys, labels, counts, seen = [], [], [], [], []
     for _ in range(TOPICS):
         vectors = draw.normal(size=(TOKENS, DIMENSION))
@@ -136,7 +139,7 @@ def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int |
     data = [jnp.array(part) for part in (keys, labels, counts)]
     e = jnp.array(tokens)
     both, alone = (np.array(trained(e, *(part[:, :n] for part in data))) for n in (2 * PROMPTS, PROMPTS))
-    found = np.zeros((len(settings), len(LENGTHS)))
+    found = np.zeros((2, len(settings), len(LENGTHS)))
     for vectors, w_both, w_alone, (first, edges) in zip(tokens, both, alone, seen, strict=True):
         group = [(components(one)[0], components(other)[0]) for one, other in zip(first, edges, strict=True)]
         for n, length in enumerate(LENGTHS):
@@ -147,7 +150,9 @@ def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int |
                 for number, (size, decimals) in enumerate(settings):
                     h = [s if size is None else size * s / norm for s, norm in zip(scores, sizes, strict=True)]
                     a, b = (said(one, m, of, decimals) for one, of in zip(h, group[k], strict=True))
-                    found[number, n] += b[int(draw.integers(len(b)))] not in a and not set(a) <= set(b)
+                    now = b[int(draw.integers(len(b)))]
+                    changed = now not in a and not set(a) <= set(b)
+                    found[:, number, n] += changed, changed and group[k][1][now] == group[k][1][a[0]]
     return found
 
 
@@ -160,13 +165,18 @@ def main(repetitions: int = 4) -> None:
     for number in range(repetitions):
         found.append(changes(np.random.default_rng(number), SETTINGS))
         print(f"{number + 1} of {repetitions}, {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
+    (mean, within), spread = np.mean(found, axis=0), np.std(found, axis=0)[0]
     print("T".rjust(34), *(f"{length:9d}" for length in LENGTHS))
     print("published".rjust(34), *(f"{changed:9d}" for changed in PUBLISHED))
     for (size, decimals), row, off in zip(SETTINGS, mean, spread, strict=True):
         rounded = "not rounded" if decimals is None else f"{decimals} decimals"
         label = f"|W| {'as trained' if size is None else f'= {size:g}'}, {rounded}"
         print(label.rjust(34), *(f"{m:4.0f} ± {s:2.0f}" for m, s in zip(row, off, strict=True)))
+        if decimals is None:
+            print(
+                "of these, within a component".rjust(34),
+                *(f"{part:4.0f}     " for part in within[SETTINGS.index((size, None))]),
+            )
 
 
 if __name__ == "__main__":
