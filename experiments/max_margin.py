@@ -277,14 +277,16 @@ def observe_descent(key: Array, condition: Condition) -> Observation:
         x = jnp.concatenate([x, -0.5 * x[:1]])
         solution = solution._replace(dual=jnp.append(solution.dual, 0.0))
     log_c = condition["reweighting"] * jax.random.normal(jax.random.fold_in(key, 1), (x.shape[0],))
-    b = condition["b"] if "b" in condition.settings else 2
-    losses = {"logistic": LOGISTIC, "squared": SQUARED, "polynomial": polynomial(b)}
-    loss = losses[condition["loss"]]
+    tail = polynomial(condition["b"] if "b" in condition.settings else 2)
+    loss = {"logistic": LOGISTIC, "squared": SQUARED, "polynomial": tail}[condition["loss"]]
     checkpoints = _descent_checkpoints(condition["decades"])
     log_times, last = _union(checkpoints), 10 ** condition["decades"]
     cast = lambda value: jnp.asarray(value).astype(jax.dtypes.canonicalize_dtype(condition["precision"]))
     gradient = margin_gradient(loss, cast(x), cast(jnp.exp(log_c)), cast(condition["weight_decay"]))
-    w = descend(gradient, cast(w0), cast(condition["eta"]), tuple(round(math.exp(s)) for s in log_times))
+    times = tuple(round(math.exp(s)) for s in log_times)
+    # Compensated sums stand in for float64 where there is none; the toggle shows what happens without.
+    stand_in = x.dtype == jnp.float32 and condition["precision"] == "float64"
+    w = descend(gradient, cast(w0), cast(condition["eta"]), times, compensated=stand_in)
     # A squared loss has no logarithm to look at; its path is seen through the logistic loss like the others.
     seen = LOGISTIC if loss is SQUARED else loss
     size = min(condition["support"], x.shape[0])

@@ -257,10 +257,11 @@ def _cell(place: Place, decision: Decision, cells: int) -> CellResult:
     median = cell.estimand == "median"
     used = slice(0, decision.seeds)
     # A seed whose measurement is lost is in the note; the median is that of the others.
-    centre = np.nanmedian if median else np.mean
+    centre = np.median if median else np.mean
 
     def middle(values: Floats) -> float:
-        return float(centre(values[used])) if decision.seeds else math.nan
+        left = values[used][~np.isnan(values[used])] if median else values[used]
+        return float(centre(left)) if left.size else math.nan
 
     with np.errstate(all="ignore"):
         differences = cell.measured - cell.predicted

@@ -208,7 +208,14 @@ def log_spaced(start: float, stop: float, per_decade: int) -> tuple[int, ...]:
     return tuple(sorted({round(start * ratio ** (i / count)) for i in range(count + 1)}))
 
 
-def descend(gradient: Callable[[Any], Any], w0: Any, learning_rate: ArrayLike, times: Sequence[int]) -> Any:
+def descend(
+    gradient: Callable[[Any], Any],
+    w0: Any,
+    learning_rate: ArrayLike,
+    times: Sequence[int],
+    *,
+    compensated: bool = False,
+) -> Any:
     """Run w <- w - learning_rate gradient(w) and record w after the given numbers of steps.
 
     Parameters
@@ -221,6 +228,9 @@ def descend(gradient: Callable[[Any], Any], w0: Any, learning_rate: ArrayLike, t
         Step size eta.
     times
         Strictly increasing numbers of steps; 0 records the start. Static under jit.
+    compensated
+        Carry what rounding takes from each step over to the next (Kahan 1965), at an eighth of the time more. In
+        float32 w then follows steps far below its last place, as late ones are: to t = 10^7 where w is like ln t.
 
     Returns
     -------
@@ -233,8 +243,18 @@ def descend(gradient: Callable[[Any], Any], w0: Any, learning_rate: ArrayLike, t
         If ``times`` are not strictly increasing integers from 0 on.
     """
     eta = learning_rate
-    step = lambda w: jax.tree.map(lambda leaf, slope: leaf - eta * slope, w, gradient(w))
-    return _recorded(step, jax.tree.map(jnp.asarray, w0), _segments(times))
+    start = jax.tree.map(jnp.asarray, w0)
+    if not compensated:
+        step = lambda w: jax.tree.map(lambda leaf, slope: leaf - eta * slope, w, gradient(w))
+        return _recorded(step, start, _segments(times))
+
+    def careful(carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        w, lost = carry
+        change = jax.tree.map(lambda rest, slope: rest - eta * slope, lost, gradient(w))
+        new = jax.tree.map(jnp.add, w, change)
+        return new, jax.tree.map(lambda change, new, old: change - (new - old), change, new, w)
+
+    return _recorded(careful, (start, jax.tree.map(jnp.zeros_like, start)), _segments(times))[0]
 
 
 def descend_with(

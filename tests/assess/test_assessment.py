@@ -114,6 +114,16 @@ def test_a_cell_says_how_many_seeds_were_lost(seen):
     assert (sound.verdict, sound.note) == ("present", "")
 
 
+def test_a_median_of_nothing_is_not_a_number(toy, seen):
+    idea = toy.idea()
+    height = idea.signatures["height"]
+    median = replace(height, criterion=replace(height.criterion, estimand="median"))
+    others = (one for one in idea.signatures.values() if one is not height)
+    theory = replace(idea, signatures=Named(median, *others))
+    (lost,) = outcome(seen((math.nan,), theory=theory)).signatures[0].cells
+    assert (lost.verdict, math.isnan(lost.measured)) == ("absent", True)
+
+
 def test_a_cell_reports_means_in_the_units_of_the_observable(seen):
     (first, _) = outcome(seen((0.5, 0.0), spread=0.1)).signatures[0].cells
     assert (first.condition, first.seeds, first.verdict) == ("a=1", 4, "present")

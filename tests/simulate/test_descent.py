@@ -159,3 +159,15 @@ def test_descend_with_adam_trains_a_network():
     # Adam divides by the root of a running mean square, which magnifies rounding near zero gradients.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9), last, by_hand)
     assert loss(last) < 0.5 * loss(params)
+
+
+def test_compensated_sums_follow_steps_below_the_last_place_of_w():
+    """In the plane, at t = 10^6 a step is 2e-7 and w is 4: in float32 that is less than half an ulp."""
+    x, times = jnp.array([[1.0, 0.2], [1.0, -0.2]]), (10**4, 10**6)
+    follow = lambda dtype, **how: descend(
+        margin_gradient(LOGISTIC, x.astype(dtype)), jnp.zeros(2, dtype), jnp.asarray(0.1, dtype), times, **how
+    )
+    exact = follow(jnp.float64)
+    np.testing.assert_allclose(follow(jnp.float32, compensated=True), exact, rtol=3e-7, atol=1e-8)
+    assert np.abs(follow(jnp.float32) - exact)[-1].max() > 1e-4
+    np.testing.assert_allclose(follow(jnp.float64, compensated=True), exact, rtol=1e-11, atol=1e-12)
