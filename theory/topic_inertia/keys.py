@@ -182,10 +182,11 @@ rivals = {
 }
 
 
-def _signature(name: str, derivation: Derivation, criterion: Criterion, reason: str) -> Signature:
+def _signature(name: str, derivation: Derivation, criterion: Criterion, reason: str, exact: bool = False) -> Signature:
     """What a step of a derivation predicts, under the step's name and in its words."""
     known = Named(rivals[name]) if name in rivals else Named[Rival]()
-    return Signature(name, derivation[name].words, name, derivation, criterion, reason, step=name, rivals=known)
+    more = {"step": name, "exact": exact, "rivals": known}
+    return Signature(name, derivation[name].words, name, derivation, criterion, reason, **more)
 
 
 signatures = (
@@ -204,7 +205,7 @@ signatures = (
         Equals(atol=slowest_rate + 1e-12),
         "Chernoff's bound on either side, e^(-I T) for each key; 1e-12 for rounding",
     ),
-    _signature("odds_by_keys", components, Equals(rtol=1e-9), "descent has ended; rounding"),
+    _signature("odds_by_keys", components, Equals(rtol=1e-9), "descent has ended; rounding", exact=True),
     _signature(
         "sampled_odds",
         components,
