@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from idealab.experiments.topic_inertia import networks, text, trained
+from idealab.experiments.topic_inertia import memory, networks, text, trained
 from idealab.experiments.topic_inertia.memory import account, evenly, fading
 from idealab.experiments.topic_inertia.prompts import draw, topics
+from scipy.stats import norm
 
 from idealab.registry import load
 from idealab.simulate import keeping
@@ -63,7 +64,7 @@ def test_the_filter_is_bayes_over_every_path_of_topics():
     for path in itertools.product(range(2), repeat=4):
         moves = [hazard if a != b else 1 - hazard for a, b in itertools.pairwise(path)]
         chances[path[-1]] += np.prod(moves) * np.prod([BOTH[z, x] for z, x in zip(path, tokens, strict=True)])
-    found = trained.exact_filter(jnp.array([tokens]), BOTH, hazard)[0, -1]
+    found = trained.filtered(jnp.array([tokens]), BOTH, hazard)[0, -1]
     assert found == pytest.approx(np.log(chances[0] / chances[1]), rel=1e-12)
 
 
@@ -92,25 +93,64 @@ def test_what_a_memory_reports_bounds_its_sums():
     assert float(jnp.sum(fading(5, 0.0)[1])) == 4
 
 
+def test_the_belief_in_a_topic_is_read_off_what_comes_next():
+    hazard, share = 0.1, np.array([0.0, 0.3, 1.0])
+    mixing = np.array([[1 - hazard, hazard], [hazard, 1 - hazard]]) @ BOTH
+    follows = share[:, None] * mixing[0] + (1 - share[:, None]) * mixing[1]
+    np.testing.assert_allclose(trained.belief(jnp.log(follows) + 2.0, BOTH, hazard), share, atol=1e-12)
+
+
+def test_the_share_at_which_half_have_changed():
+    shares = np.array(memory.SHARES)
+    for turn, spread in ((0.5, 0.1), (0.37, 0.02), (0.1, 0.3)):
+        changed = norm.cdf((shares - turn) / spread)
+        assert float(memory.crossing(jnp.array(changed))) == pytest.approx(turn, abs=2e-3)
+
+
+# --- Text -------------------------------------------------------------------------------------------------------------
+
+TEXT = jnp.arange(2 * 10 * text.BLOCK).reshape(2, 10, text.BLOCK) % (text.WORDS - 3)
+
+
 def test_words_are_those_of_both_packages():
     found = text.docstrings()["tokens"]
-    shares = np.array([np.bincount(words, minlength=text.WORDS) / words.size for words in found])
-    assert found.shape[1] > 50_000
+    assert found.shape[1] * found.shape[2] > 300_000
+    shares = np.asarray(text.shares_of(jnp.asarray(found)))
     assert (shares > 0).all()
-    # Related enough that no word gives a source away.
-    assert np.max(np.abs(np.log(shares[0] / shares[1]))) < 6
-    assert -np.log(np.sum(np.sqrt(shares[0] * shares[1]))) < 0.05
+    # Related enough that no word gives a source away, and tens of them are needed.
+    assert -np.log(np.sum(np.sqrt(shares[0] * shares[1]))) < 0.07
 
 
 def test_what_is_tested_on_was_not_trained_on():
-    tokens = jnp.stack([jnp.arange(100) % text.WORDS, (jnp.arange(100) * 7 + 1) % text.WORDS])
-    seen, kept_out, shares = text._parts(jax.random.key(1), tokens)
-    assert seen.shape == (2, 80)
-    assert kept_out.shape == (2, 20)
-    for rows in zip(seen, kept_out, tokens, strict=True):
-        parts = np.concatenate(rows[:2])
-        assert any(np.array_equal(np.roll(parts, k), source) for k in range(100) for source in tokens)
-    np.testing.assert_allclose(np.sum(shares, axis=1), 1.0)
+    tokens = jnp.arange(2 * 10 * 4).reshape(2, 10, 4)
+    seen, held_out = text.parts(jax.random.key(1), tokens)
+    assert seen.shape == (2, 6, 4)
+    assert held_out.shape == (2, 4, 4)
+    for rows in zip(seen, held_out, strict=True):
+        blocks = {tuple(map(int, block)) for part in rows for block in part}
+        assert blocks in [{tuple(map(int, block)) for block in source} for source in tokens]
+
+
+def test_windows_are_passages_and_shuffled_words_are_the_same_words():
+    blocks = TEXT[0]
+    read = np.asarray(text.windows(jax.random.key(0), blocks, 50, 20))
+    np.testing.assert_array_equal(np.diff(read, axis=1) % (text.WORDS - 3), 1)
+    mixed = np.asarray(text.shuffled(jax.random.key(0), blocks))
+    np.testing.assert_array_equal(np.sort(mixed.ravel()), np.sort(np.asarray(blocks).ravel()))
+    assert np.mean(np.diff(mixed, axis=1) % (text.WORDS - 3) == 1) < 0.1
+
+
+def test_a_threshold_lies_where_prompts_of_both_sources_turn():
+    """Of attention: words drawn by the shares of the training text, so many of the second source, sum up to zero."""
+    tokens = jnp.stack([TEXT[0], (TEXT[1] * 3) % text.WORDS])
+    shares = text.shares_of(tokens)
+    module = text.network("attention", text.WORDS, width=4)
+    weights = module.init(jax.random.key(0), tokens[0, :1, :4])
+    below = text.thresholds(jax.random.key(1), module, weights, tokens, {})
+    weight, value = text._scores(module, weights, shares)
+    for turn, threshold in zip(text.TURNS, below, strict=True):
+        sums = shares @ (weight * (value - threshold))
+        assert float((1 - turn) * sums[0] + turn * sums[1]) == pytest.approx(0, abs=1e-6)
 
 
 @pytest.fixture
@@ -147,7 +187,12 @@ def test_the_whole_way_at_tiny_size(another_cache, monkeypatch):
     assert sorted(another_cache.iterdir()) == made
     results = [json.dumps(v.to_dict()["signatures"], sort_keys=True) for v in (first, again)]
     assert results[0] == results[1]
-    assert {result.name for result in first.signatures} == {"remembered_change", "permutation", "flat", "beyond_filter"}
+    assert {result.name for result in first.signatures} == {
+        *("remembered_change", "permutation", "beyond_filter"),
+        *("as_bayes", "beyond_training", "flat"),
+    }
+    beyond = next(result for result in first.signatures if result.name == "beyond_training")
+    assert len(beyond.cells) == 4  # a network of the second kind is seen at all lengths at once
     assert {control.assumption for control in first.controls} <= set(load("topic_inertia").assumptions)
     order = next(result for result in first.signatures if result.name == "permutation")
     assert all(cell.measured < 1e-13 for cell in order.cells)

@@ -218,7 +218,7 @@ _PROMPT = _at(_HALF_E, 0.3, 0.25).but("memory", memory=1.0, order="as drawn")
 experiments = (
     _counted(
         "change",
-        "the chance of a change over all prompts of one to 256 tokens",
+        "the chance of a change over all prompts of one to 64 tokens",
         EXACT,
         _at(_ROOT_2, 0.3, 0.25),
         _at(_GOLDEN, 0.22, 0.3),

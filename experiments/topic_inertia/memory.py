@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from jax import Array
+from jax.scipy.special import ndtri
 
 from idealab.experiment import Condition, Experiment, Observation
 
@@ -166,20 +167,31 @@ leaky = Experiment(
 # --- A memory with a ceiling ------------------------------------------------------------------------------------------
 
 
+def exact_filter(total: Array, hazard: Array | float) -> Array:
+    """Log-odds of the topics after a token, before the next one is read, where each may be the first of the other."""
+    odds = jnp.exp(total)
+    return jnp.log(((1 - hazard) * odds + hazard) / (hazard * odds + 1 - hazard))
+
+
 def observe_bounded(key: Array, condition: Condition) -> Observation:
-    """A sum of log-odds that stays within a ceiling: how often it is negative late in a prompt, and how deep it is."""
+    """A sum of log-odds that stays within bounds: how often it is negative late in a prompt, and how deep it is."""
     keys = jax.random.split(key, 3)
     both = topics(keys[0], condition["spread"])
-    x, ceiling = jnp.log(both[0] / both[1]), condition["ceiling"]
-    late, turn = 240, 160
+    x, bound = jnp.log(both[0] / both[1]), condition["bound"]
+    late, turn = 320, 160
+
+    def add(total: Array, token: Array) -> Array:
+        if condition["ceiling"] == "soft":
+            return exact_filter(total, bound) + x[token]
+        return jnp.clip(total + x[token], -bound, bound)
 
     def read(total: Array, token: Array) -> tuple[Array, Array]:
-        total = jnp.clip(total + x[token], -ceiling, ceiling)
+        total = add(total, token)
         return total, jnp.mean(total < 0)
 
     def against(state: tuple[Array, Array, Array], token: Array) -> tuple[tuple[Array, Array, Array], None]:
         total, depth, positive = state
-        total, depth = jnp.clip(total + x[token], -ceiling, ceiling), depth - jnp.where(positive, x[token], 0.0)
+        total, depth = add(total, token), depth - jnp.where(positive, x[token], 0.0)
         return (total, depth, positive & (total >= 0)), None
 
     start = jnp.zeros(PROMPTS // 4)
@@ -188,20 +200,28 @@ def observe_bounded(key: Array, condition: Condition) -> Observation:
     (_, depth, _), _ = jax.lax.scan(against, (total, start, jnp.ones_like(start, bool)), other)
     spread = jnp.sqrt(x**2 @ both[0] - (x @ both[0]) ** 2)
     return Observation(
-        {"sigma": spread, "depth": jnp.mean(depth), "soft": 0.0},
+        {"sigma": spread, "depth": jnp.mean(depth), "soft": float(condition["ceiling"] == "soft")},
         {"log_plateau": jnp.log(jnp.mean(negative[late // 2 :]))},
     )
 
 
+def _bounded(ceiling: str, bound: float, spread: float) -> Condition:
+    words = f"{ceiling} at {bound:g}" if ceiling == "hard" else f"soft, hazard {bound:g}"
+    return Condition({"ceiling": ceiling, "bound": bound, "spread": spread}, f"{words}, spread={spread:g}")
+
+
 bounded = Experiment(
     name="bounded counter",
-    statement="a sum of log-odds that cannot exceed a ceiling, in long prompts",
+    statement="a sum of log-odds in long prompts: one that cannot exceed a ceiling, and the exact filter of documents "
+    "that switch topic",
     level="idealized",
     observe=observe_bounded,
     observables=("log_plateau",),
-    conditions=tuple(
-        Condition({"ceiling": ceiling, "spread": spread})
-        for ceiling, spread in ((3.0, 0.4), (4.0, 0.5), (6.0, 0.9), (5.0, 1.2))
+    conditions=(
+        _bounded("hard", 4.0, 0.5),
+        _bounded("soft", 0.003, 0.5),
+        _bounded("hard", 5.0, 0.9),
+        _bounded("soft", 0.006, 0.9),
     ),
     block=16,
 )
@@ -237,4 +257,57 @@ switch = Experiment(
     toggles={"even_memory": _SWITCH[0].but("slope 0.3", slope=0.3)},
 )
 
-experiments = (attention, order, counters, leaky, bounded, switch)
+SHARES = (0.0, 1 / 64, 1 / 32, 1 / 16, *(k / 16 for k in range(2, 17)))
+"""Of a prompt, those that are of the other topic."""
+
+
+def crossing(changed: Array) -> Array:
+    """The share at which half of all prompts have changed, when so many have at `SHARES`.
+
+    Between two of those by the normal quantiles of how many, which are all but linear in the share.
+    """
+    return jnp.interp(0.0, ndtri(jnp.clip(jnp.sort(changed), 1e-4, 1 - 1e-4)), jnp.array(SHARES))
+
+
+def observe_two_topics(key: Array, condition: Condition) -> Observation:
+    """Tokens of one topic, then of another: sums of scores near the log-odds, and of which share half of them turn."""
+    keys, length = jax.random.split(key, 4), condition["length"]
+    both = topics(keys[0], condition["spread"])
+    s = jnp.log(both[0] / both[1]) + condition["lean"] + 0.3 * jax.random.normal(keys[1], (VOCABULARY,))
+    own = condition["last_score"]  # the last token is the same in all prompts, and none of these
+    old, new = (draw(k, part, PROMPTS // 4, length - 1) for k, part in zip(keys[2:], both, strict=True))
+    fades = jnp.exp(-condition["slope"] * jnp.arange(length - 1, 0, -1))
+
+    def changed(share: float) -> Array:
+        first = jnp.arange(length - 1) < round((1 - share) * (length - 1))
+        return jnp.mean(s[jnp.where(first, old, new)] @ fades + own < 0)
+
+    turning = crossing(jnp.stack([changed(share) for share in SHARES]))
+    parameters = {
+        "p": both[0],
+        "q": both[1],
+        "s": s[None],
+        "own": jnp.array([own]),
+        "T": float(length),
+        "clusters": 0.0,
+    }
+    return Observation(parameters, {"turning_share": turning})
+
+
+def _two_topics(length: int, lean: float, own: float) -> Condition:
+    settings = {"length": length, "lean": lean, "last_score": own, "slope": 0.0, "spread": 0.9}
+    return Condition(settings, f"T={length}, lean={lean:g}, own={own:g}")
+
+
+mixed = Experiment(
+    name="two topics",
+    statement="prompts that begin with one topic and end with another, and a sum of scores that leans to either",
+    level="idealized",
+    observe=observe_two_topics,
+    observables=("turning_share",),
+    conditions=(_two_topics(257, 0.0, 0.0), _two_topics(129, 0.1, -4.0), _two_topics(65, -0.1, 4.0)),
+    toggles={"whole_prompt": _two_topics(257, 0.0, 0.0).but("slope 0.05", slope=0.05)},
+    block=8,
+)
+
+experiments = (attention, order, counters, leaky, bounded, switch, mixed)

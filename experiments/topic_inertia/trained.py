@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from idealab.experiments.topic_inertia.memory import exact_filter
 from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from jax import Array
 
@@ -148,26 +149,41 @@ def look(key: Array, settings: Mapping[str, Any], trained: Mapping[str, Any]) ->
 # --- Documents that switch their topic --------------------------------------------------------------------------------
 
 
-def exact_filter(tokens: Array, both: Array, hazard: float) -> Array:
+def filtered(tokens: Array, both: Array, hazard: float) -> Array:
     """Log-odds of the topics by exact Bayes, when each token may be the first of the other topic; shape (b, t)."""
     x = jnp.log(both[0] / both[1])
 
     def read(total: Array, token: Array) -> tuple[Array, Array]:
-        odds = jnp.exp(total)
-        total = jnp.log(((1 - hazard) * odds + hazard) / (hazard * odds + 1 - hazard)) + x[token]
+        total = exact_filter(total, hazard) + x[token]
         return total, total
 
     return jax.lax.scan(read, jnp.zeros(len(tokens)), tokens.T)[1].T
 
 
+def belief(logits: Array, both: Array, hazard: float) -> Array:
+    """The chance of the first topic that next-token logits (b, k) come nearest to, by least squares; shape (b,)."""
+    mixing = jnp.array([[1 - hazard, hazard], [hazard, 1 - hazard]]) @ both
+    apart = mixing[0] - mixing[1]
+    return (jax.nn.softmax(logits) - mixing[1]) @ apart / (apart @ apart)
+
+
 def look_after_switch(key: Array, settings: Mapping[str, Any], trained: Mapping[str, Any]) -> dict[str, Array]:
-    """After tokens of the first topic and then of the other: how often it is still the first, by network and filter."""
+    """After tokens of the first topic and then of the other: how often it is still the first.
+
+    After the most of the first, also the mean chance that the network and the filter give it.
+    """
     module, weights, both = module_of(settings), trained["weights"], trained["topics"]
     keys, prompts = jax.random.split(key), settings["prompts"]
     old, new = draw(keys[0], both[0], prompts, BEFORE[-1]), draw(keys[1], both[1], prompts, AFTER)
-    stay, filter_stay = list[Array](), list[Array]()
+    read = lambda tokens: jnp.asarray(module.apply(weights, tokens))[:, -1]
+    stay, logits, odds = list[Array](), jnp.zeros(0), jnp.zeros(0)
     for before in BEFORE:
         tokens = jnp.concatenate([old[:, :before], new], axis=1)
-        stay.append(jnp.mean(_reads(module, weights, both, tokens)[:, -1] > 0))
-        filter_stay.append(jnp.mean(exact_filter(tokens, both, settings["hazard"])[:, -1] > 0))
-    return {"stay": jnp.stack(stay), "filter_stay": jnp.stack(filter_stay)}
+        logits, odds = _in_pieces(read, tokens, 500), filtered(tokens, both, settings["hazard"])[:, -1]
+        stay.append(jnp.mean(decision(logits, both) > 0))
+    return {
+        "stay": jnp.stack(stay),
+        "belief": jnp.mean(belief(logits, both, settings["hazard"])),
+        "filter_belief": jnp.mean(jax.nn.sigmoid(odds)),
+        "filter_stay": jnp.mean(odds > 0),
+    }

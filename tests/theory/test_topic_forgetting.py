@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from idealab.theory.topic_inertia import forgetting as theory
+import sympy as sp
+from idealab.theory.topic_inertia import ceiling, forgetting as theory
 
 SIGNATURES = {signature.name: signature for signature in theory.signatures}
 P = np.array([0.5, 0.2, 0.3])
@@ -50,39 +51,111 @@ def test_ages_of_one_weight_may_be_put_together_and_more_reach_changes_nothing()
 
 def test_it_is_known_as_well_as_it_can_be():
     known = {name: signature.known for name, signature in SIGNATURES.items()}
-    assert known["remembered_change"] == known["permutation"] == known["falling"] == "derived"
-    # Siegmund's correction for steps, and the position paper's claim, are not ours.
+    derived = ("remembered_change", "permutation", "falling", "as_bayes", "turning_share", "beyond_filter")
+    assert {known[name] for name in derived} == {"derived"}
+    # Corrections for steps (Siegmund, Chang and Peres), and the position paper's claim, are not ours.
     assert known["bounded_plateau"] == known["flat"] == "cited"
-    assert theory.bounded.how_known("by_depth") == "derived"
+    assert ceiling.bounded.how_known("by_depth") == "derived"
+    assert ceiling.bounded.how_known("soft_by_depth") == "checked"
 
 
-def test_the_order_matters_as_soon_as_there_is_a_bias():
-    swapped = theory.order["swapped"].equation.rhs
-    at = dict(zip((theory.h_1, theory.h_2, theory.h_3), (0.3, 0.9, 0.2), strict=True))
-    at |= dict(zip((theory.v_1, theory.v_2, theory.v_3), (1.0, -2.0, 0.5), strict=True))
-    assert abs(float(swapped.subs(at | {theory.slope: 0.3}))) > 0.1
-    assert abs(float(swapped.subs(at | {theory.slope: 0}))) < 1e-12
+@pytest.mark.parametrize(("length", "first", "second"), [(4, 1, 3), (9, 2, 5), (30, 28, 4)])
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_what_an_exchange_changes_whatever_the_length(length, first, second, slope):
+    """Against the layer itself, which reads the prompt before and after."""
+    draw = np.random.default_rng(length)
+    scores, values = draw.normal(size=(2, length))
+
+    def read(places):
+        weights = np.exp(scores[places] - slope * np.arange(length)[::-1])
+        return weights @ values[places] / weights.sum()
+
+    places = np.arange(length)
+    swapped = places.copy()
+    swapped[[first - 1, second - 1]] = swapped[[second - 1, first - 1]]
+    known = {theory.tokens: length, theory.first: first, theory.second: second, theory.slope: slope}
+    formula = theory.order["swapped"].equation.rhs.subs(known).doit()
+    at = {base[t + 1]: row[t] for base, row in ((theory.h, scores), (theory.v, values)) for t in range(length)}
+    assert float(formula.subs(at)) == pytest.approx(read(swapped) - read(places), abs=1e-12)
+    assert (abs(read(swapped) - read(places)) > 1e-5) == bool(slope)
 
 
-def test_the_plateau_of_a_memory_with_a_ceiling():
-    """A walk with small steps below a ceiling of 4: how often it is negative, and how deep it is."""
+def test_exact_bayes_is_the_memory_that_weighs_all_alike_and_scores_by_likelihood():
+    q = np.array([0.3, 0.3, 0.4])
+    x = np.log(P / q)
+    u = (2 * np.arange(96) + 1) * np.pi / 9.0
+    memory = SIGNATURES["remembered_change"].prediction.to_numpy()
+    arguments = {"recall": np.ones(1), "ages": np.array([11.0]), "p": P, "last": P, "own": x, "u": u}
+    one = float(memory(**arguments, s=np.tile(x, (3, 1)), reach=np.array(9.0)))
+    for name in ("as_bayes", "beyond_training"):
+        other = float(SIGNATURES[name].prediction.to_numpy()(p=P, q=q, u=u, reach=np.array(9.0), length=np.array(12.0)))
+        assert other == pytest.approx(one, rel=1e-12)
+
+
+def test_the_share_at_which_half_of_the_prompts_turn():
+    """Sums of many tokens: half of them are negative where their mean is zero."""
+    q, T = np.array([0.2, 0.5, 0.3]), 400
+    draw = np.random.default_rng(1)
+    evaluate = SIGNATURES["turning_share"].prediction.to_numpy()
+    share = float(evaluate(p=P, q=q, s=S[:1], own=np.array([5.0]), T=np.array(float(T))))
+    assert 0.1 < share < 0.9
+    new = round(share * (T - 1))
+    sums = 5.0 + S[0] @ draw.multinomial(T - 1 - new, P, size=20000).T + S[0] @ draw.multinomial(new, q, size=20000).T
+    assert np.mean(sums < 0) == pytest.approx(0.5, abs=0.03)
+
+
+# --- A ceiling --------------------------------------------------------------------------------------------------------
+
+
+def _gives_way(hazard):
+    def add(total, taken):
+        odds = np.exp(total)
+        return np.log(((1 - hazard) * odds + hazard) / (hazard * odds + 1 - hazard)) + taken
+
+    return add
+
+
+@pytest.mark.parametrize(
+    ("soft", "add"), [(0.0, lambda total, taken: np.minimum(total + taken, 4.0)), (1.0, _gives_way(0.001))]
+)
+def test_the_plateau_of_a_memory_with_a_ceiling(soft, add):
+    """A walk with small normal steps below a ceiling, hard or soft: how often it is negative, and how deep it is."""
     draw = np.random.default_rng(0)
-    sigma, ceiling, walks = 0.3, 4.0, 8000
+    sigma, walks = 0.3, 8000
     step = lambda sign: sign * sigma**2 / 2 + sigma * draw.normal(size=walks)
     total, negative = np.zeros(walks), []
     for t in range(1200):
-        total = np.minimum(total + step(1), ceiling)
+        total = add(total, step(1))
         negative.append(np.mean(total < 0) if t >= 600 else np.nan)
     depth, up = np.zeros(walks), np.ones(walks, bool)
     while up.any():
         taken = step(-1)
-        total, depth = np.minimum(total + taken, ceiling), depth - up * taken
+        total, depth = add(total, taken), depth - up * taken
         up &= total >= 0
     evaluate = SIGNATURES["bounded_plateau"].prediction.to_numpy()
-    plateau = float(evaluate(sigma=sigma, depth=float(np.mean(depth))))
-    # Standard errors of 0.04 and 0.02; what the theory leaves out is sigma/6.
-    assert math.log(np.nanmean(negative)) == pytest.approx(plateau, abs=0.15)
-    assert plateau == pytest.approx(-float(np.mean(depth)) - 1.5 + 0.5826 * sigma, abs=1e-5)
+    plateau = float(evaluate(sigma=sigma, depth=float(np.mean(depth)), soft=soft))
+    # Standard errors of 0.03 and 0.02.
+    assert math.log(np.nanmean(negative)) == pytest.approx(plateau, abs=0.06)
+
+
+def test_the_constants_of_the_plateau():
+    evaluate = SIGNATURES["bounded_plateau"].prediction.to_numpy()
+    assert float(evaluate(sigma=0.0, depth=2.0, soft=0.0)) == pytest.approx(-3.5)
+    assert float(evaluate(sigma=0.0, depth=2.0, soft=1.0)) == pytest.approx(-3 - np.euler_gamma)
+    slope = float(evaluate(sigma=1e-4, depth=0.0, soft=0.0) - evaluate(sigma=0.0, depth=0.0, soft=0.0)) / 1e-4
+    assert slope == pytest.approx(0.5826, abs=1e-4)
+    assert ceiling.bounded["soft_turned"].equation.has(sp.EulerGamma)
+
+
+def test_what_a_soft_ceiling_takes_off_by_integration():
+    """The equation of what is taken, from far below up, by steps: L'' = (1 + V) L' - V in S."""
+    taken = ceiling.bounded["soft_taken"].equation.rhs.subs({ceiling.hazard: sp.Rational(1, 2), ceiling.sigma: 1})
+    at = lambda s: float(taken.subs(ceiling.S, sp.Float(s, 30)))
+    for s in (-1.0, 0.5):
+        gap, volume = 0.01, math.exp(s)
+        bend, slope = (at(s + gap) - 2 * at(s) + at(s - gap)) / gap**2, (at(s + gap) - at(s - gap)) / (2 * gap)
+        assert bend == pytest.approx((1 + volume) * slope - volume, abs=1e-3)
+    assert at(-12.0) == pytest.approx(0, abs=1e-3)
 
 
 def test_the_directions():

@@ -11,15 +11,17 @@ A network that reads a prompt adds up scores of its tokens, and keeps to the top
 - reach: a size that the sum does not exceed; u[k]: the first odd multiples of pi/reach, as many as are added up
 - C: the chance of a change of topic, that the sum is negative; shortfall: the part of it by which training that
   stops early may be off, none for weights that nobody trained
-- sigma: standard deviation of log(p/q) under p; M: the ceiling of a bounded memory; depth: the mean of -log(p/q),
-  summed over the tokens of the other topic, that it takes to turn such a memory round after a long prompt; soft: one
-  where the ceiling gives way, zero where it is hard
+- share: of a prompt, what is of the other topic; T: tokens in a prompt; filter_belief: the mean chance that the exact
+  filter gives the old topic after a switch, and f what a network gives it
+
+What a memory with a ceiling does is in `ceiling`.
 """
 
 from collections.abc import Mapping
 
 import sympy as sp
-from sympy import Eq, I, atan2, exp, log, pi, sin, sqrt
+from idealab.theory.topic_inertia.ceiling import bounded, chang, siegmund, sigma, soft
+from sympy import Eq, EulerGamma, I, KroneckerDelta, atan2, exp, log, pi, sin, sqrt
 
 from idealab.idea import Assumption, Reference, Signature
 from idealab.judge.criteria import Equals, Identity
@@ -32,13 +34,13 @@ K, J, L, N = sp.symbols("K J L N", integer=True, positive=True)
 i, j, k, m = sp.symbols("i j k m", integer=True, nonnegative=True)
 p, q, last, u = (sp.IndexedBase(name, positive=True) for name in ("p", "q", "last", "u"))
 s, own, recall, ages = (sp.IndexedBase(name, real=True) for name in ("s", "own", "recall", "ages"))
-reach, sigma, mu, M, depth, W = sp.symbols("reach sigma mu M depth W", positive=True)
-shortfall, soft = sp.symbols("shortfall soft", nonnegative=True)
-filter_stay, f, h_1, h_2, h_3, slope = sp.symbols("filter_stay f h_1 h_2 h_3 slope", positive=True)
-S, T, C, v_1, v_2, v_3 = sp.symbols("S T C v_1 v_2 v_3", real=True)
-modulus, angle, density, push = (sp.Function(name) for name in ("modulus", "angle", "density", "push"))
-order_change, stay, fall, direction = sp.symbols("order_change stay fall direction", real=True)
-z, room = sp.symbols("z room", positive=True)
+reach, share, T, length, f, filter_belief, room, z = sp.symbols(
+    "reach share T length f filter_belief room z", positive=True
+)
+shortfall, slope, clusters = sp.symbols("shortfall slope clusters", nonnegative=True)
+S, C = sp.symbols("S C", real=True)
+modulus, angle = sp.Function("modulus"), sp.Function("angle")
+order_change, belief, fall, direction = sp.symbols("order_change belief fall direction", real=True)
 
 
 def over(term: sp.Expr, index: sp.Symbol, length: sp.Symbol = K) -> sp.Sum:
@@ -49,25 +51,39 @@ def over(term: sp.Expr, index: sp.Symbol, length: sp.Symbol = K) -> sp.Sum:
 # --- The order of a prompt does not matter ----------------------------------------------------------------------------
 
 
-def _attended(ages_of: tuple[int, int]) -> sp.Expr:
-    """One attention layer over three tokens, the first two of these ages: scores h, values v."""
-    weights = exp(h_1 - slope * ages_of[0]), exp(h_2 - slope * ages_of[1]), exp(h_3)
-    return sum(w * v for w, v in zip(weights, (v_1, v_2, v_3), strict=True)) / sum(weights)
+tokens, first, second, t = sp.symbols("tokens first second t", integer=True, positive=True)
+h, v = sp.IndexedBase("h", real=True), sp.IndexedBase("v", real=True)
+
+
+def _swapped(part: sp.Sum) -> sp.Expr:
+    """A sum over positions t once the tokens of two of them have changed places; all else stays where it is."""
+    at = exp(-slope * (tokens - t))
+    token = part.function / at
+    here, there = (KroneckerDelta(t, position) for position in (first, second))
+    moved = (here - there) * (token.subs(t, second) - token.subs(t, first))
+    # Both positions lie within the prompt, which is the first case of either sum.
+    changes = [sp.summation(term * at, part.limits[0]).args[0][0] for term in sp.expand(moved, deep=False).args]
+    return part + sum(changes)
+
+
+def _exchanged(known: Known) -> sp.Equality:
+    above, below = sp.fraction(known["read"].rhs)
+    return Eq(order_change, _swapped(above) / _swapped(below) - known["read"].rhs)
+
+
+def _read() -> sp.Expr:
+    weight = exp(h[t]) * exp(-slope * (tokens - t))
+    return sp.Sum(weight * v[t], (t, 1, tokens)) / sp.Sum(weight, (t, 1, tokens))
 
 
 order = (
-    Derivation("order", "one attention layer reads three tokens, of which the first two change places")
-    .given("read", "attention with a bias of -slope for each position back", Eq(sp.Symbol("f"), _attended((2, 1))))
-    .derive(
-        "swapped",
-        "what the exchange changes",
-        lambda known: Eq(
-            order_change,
-            sp.simplify(
-                known["read"].rhs - known["read"].rhs.subs({h_1: h_2, h_2: h_1, v_1: v_2, v_2: v_1}, simultaneous=True)
-            ),
-        ),
+    Derivation("order", "one attention layer reads any number of tokens, of which any two change places")
+    .given(
+        "read",
+        "scores h and values v of the token at t, as the last one sees them, with a bias of -slope for each place back",
+        Eq(sp.Symbol("read"), _read()),
     )
+    .derive("swapped", "what the exchange of the tokens at two places changes", _exchanged)
     .given("without_positions", "no bias", Eq(slope, 0, evaluate=False))
     .derive(
         "permutation",
@@ -149,74 +165,33 @@ even = (
     .derive("falling", "it is negative where topics differ, by Cauchy and Schwarz", _falling)
 )
 
-# --- Bounded memory: a plateau ----------------------------------------------------------------------------------------
+# --- The least loss: exact Bayes --------------------------------------------------------------------------------------
 
 
-def _density(known: Known) -> sp.Equality:
-    """No flux through the ceiling; normalised."""
-    solved = sp.dsolve(known["flux"].subs(mu, known["drift"].rhs), density(W)).rhs
-    constant = sp.solve(sp.integrate(solved, (W, 0, sp.oo)) - 1, sp.Symbol("C1"))[0]
-    return Eq(density(W), solved.subs(sp.Symbol("C1"), constant))
-
-
-def _pushed(known: Known) -> sp.Equality:
-    """Bounded far away from the ceiling, where a unit of local time pushes by a unit."""
-    solved = sp.dsolve(known["local_time"].subs(mu, known["drift"].rhs), push(W)).rhs
-    C1, C2 = sp.symbols("C1 C2")
-    constants = sp.solve([sp.limit(solved, W, sp.oo), solved.diff(W).subs(W, 0) + 1], [C1, C2], dict=True)[0]
-    return Eq(push(W), solved.subs(constants))
-
-
-def _mean(known: Known, of: sp.Expr) -> sp.Expr:
-    return sp.integrate(of * known["density"].rhs, (W, 0, sp.oo))
-
-
-siegmund = Reference(
-    "siegmund1979", "Siegmund", 1979, "Corrected diffusion approximations in certain random walk problems"
-)
-mean_W, mean_L = sp.symbols("mean_W mean_L", positive=True)
-bounded = (
-    Derivation("bounded", "a memory that adds up log-likelihood ratios, but no further than to M")
-    .given("one", "E exp(-x) = 1 for a log-likelihood ratio x, here normal", Eq(exp(-mu + sigma**2 / 2), 1))
-    .derive("drift", "its mean", lambda known: Eq(mu, sp.solve(known["one"], mu)[0]))
-    .given(
-        "flux",
-        "small steps: the distance W below the ceiling in a long prompt, no flux",
-        Eq(sigma**2 / 2 * density(W).diff(W) + mu * density(W), 0),
+def _bayes(known: Known) -> sp.Equality:
+    """The last token is drawn like the others; all weigh one."""
+    ratio, weight, number = (known[name].rhs for name in ("ratios", "weights", "numbers"))
+    chance = known["remembered_change"].rhs.subs(L, K)
+    chance = chance.replace(lambda term: isinstance(term, sp.Sum) and term.variables == [j], lambda term: term.function)
+    chance = chance.subs(j, 0)  # of one weight
+    values = (
+        (s, lambda term: ratio.subs(i, term.indices[1])),
+        (own, lambda term: ratio.subs(i, term.indices[0])),
+        (last, lambda term: p[term.indices[0]]),
+        (recall, lambda _: weight),
+        (ages, lambda _: number),
     )
-    .derive("density", "how far below it is", _density)
-    .derive(
-        "plateau",
-        "the chance of a change, that W is above M",
-        lambda known: Eq(log(C), log(sp.integrate(known["density"].rhs, (W, M, sp.oo)))),
-    )
-    .derive("below", "its mean", lambda known: Eq(mean_W, _mean(known, W)))
-    .given(
-        "local_time",
-        "then tokens of the other topic: what the ceiling still takes off, by the distance",
-        Eq(sigma**2 / 2 * push(W).diff(W, 2) + mu * push(W).diff(W), 0),
-    )
-    .derive("pushed", "of what comes", _pushed)
-    .derive("taken", "its mean", lambda known: Eq(mean_L, _mean(known, known["pushed"].rhs)))
-    .given("turned", "what it takes to turn the memory round", Eq(depth, M - mean_W - mean_L))
-    .derive(
-        "by_depth",
-        "the plateau by the depth, which can be measured",
-        lambda known: Eq(
-            log(C), known["plateau"].rhs.subs(M, sp.solve(known["turned"], M)[0]).subs(mean_L, known["taken"].rhs)
-        ),
-    )
-    .cite(
-        "steps",
-        "the mean distance in steps of standard deviation sigma, to first order in it",
-        Eq(mean_W, 1 + sigma * sp.zeta(sp.Rational(1, 2)) / sqrt(2 * pi)),
-        siegmund,
-    )
-    .derive(
-        "bounded_plateau",
-        "the same in steps, in the distance; M and the overshoot over zero shift alike",
-        lambda known: Eq(log(C), sp.expand(known["by_depth"].rhs.subs(mean_W, known["steps"].rhs))),
-    )
+    for base, put in values:
+        chance = chance.replace(lambda term, base=base: isinstance(term, sp.Indexed) and term.base == base, put)
+    return Eq(C, chance)
+
+
+bayes = (
+    Derivation("bayes", "the least loss on prompts of one topic", memory.steps)
+    .given("ratios", "is that of exact Bayes: its score is the log-likelihood ratio", Eq(s[m, i], log(p[i] / q[i])))
+    .given("weights", "of all tokens alike", Eq(recall[0], 1, evaluate=False))
+    .given("numbers", "of a prompt of any length", Eq(ages[0], length - 1))
+    .derive("as_bayes", "the chance of a change by exact Bayes", _bayes)
 )
 
 # --- Documents that switch their topic --------------------------------------------------------------------------------
@@ -242,17 +217,38 @@ switching = (
         _gibbs,
     )
 )
+
+
+def _turning(known: Known) -> sp.Equality:
+    before = sp.Symbol("before", positive=True)
+    solved = sp.solve(known["mean"].rhs.subs(T, before + 1), share)[0]
+    return Eq(share, sp.factor(solved).subs(before, T - 1))
+
+
+two_topics = (
+    Derivation("two_topics", "prompts of which a share is of another topic")
+    .given(
+        "mean",
+        "of the sum S, the last token being the same in all; where in the prompt they stand does not matter",
+        Eq(S, (T - 1) * ((1 - share) * over(p[i] * s[0, i], i) + share * over(q[i] * s[0, i], i)) + own[0]),
+    )
+    .derive(
+        "turning_share",
+        "at which it is zero: half of long prompts are then taken for one topic, half for the other",
+        _turning,
+    )
+)
 least_loss = (
     Derivation("least_loss", "the least log loss on documents that switch")
     .given(
         "loss",
-        "of saying f where the exact filter says filter_stay",
-        Eq(sp.Symbol("l"), -filter_stay * log(f) - (1 - filter_stay) * log(1 - f)),
+        "of giving the old topic the chance f, where the exact filter gives it filter_belief",
+        Eq(sp.Symbol("l"), -filter_belief * log(f) - (1 - filter_belief) * log(1 - f)),
     )
     .derive(
         "follows_filter",
-        "is at the filter",
-        lambda known: Eq(stay, sp.solve(sp.together(known["loss"].rhs.diff(f)), f)[0]),
+        "is at the filter, in each prompt and so in the mean",
+        lambda known: Eq(belief, sp.solve(sp.together(known["loss"].rhs.diff(f)), f)[0]),
     )
 )
 position_paper = Reference(
@@ -264,6 +260,7 @@ claimed = Derivation("claimed", "the negative control of the position paper").ci
 
 # --- What is claimed --------------------------------------------------------------------------------------------------
 
+OF_NETWORKS = Equals(rtol=sp.Rational(1, 20) + shortfall, atol=0.0015)
 signatures: tuple[Signature, ...] = (
     Signature(
         "permutation",
@@ -271,7 +268,7 @@ signatures: tuple[Signature, ...] = (
         "order_change",
         order,
         Identity(ulps=256, scale=1),
-        "the weights and the sum over up to 64 tokens round in another order: a few ulps each, of logits of size one",
+        "the weights and the sum over up to 256 tokens round in another order: a few ulps each, of logits of size one",
         exact=True,
     ),
     Signature(
@@ -279,7 +276,7 @@ signatures: tuple[Signature, ...] = (
         "the chance that the topic changes, by the learned scores and the memory",
         "change_by_memory",
         memory,
-        Equals(rtol=sp.Rational(1, 20) + shortfall, atol=0.0015),
+        OF_NETWORKS,
         "a twentieth and one in a thousand for 5,000 prompts a seed, a thousandth for the terms that are cut off; and "
         "the shortfall of training",
     ),
@@ -309,23 +306,52 @@ signatures: tuple[Signature, ...] = (
         primary=False,
     ),
     Signature(
+        "turning_share",
+        "of two topics in one prompt the network takes the one that has the share which the scores set, wherever it "
+        "stands",
+        "turning_share",
+        two_topics,
+        Equals(atol=sp.Rational(1, 400) + clusters / 20, estimand="median"),
+        "a four-hundredth for 5,000 prompts a seed; of text a twentieth more, as its words come in clusters and the "
+        "shares of a part are not those of the rest; the median, as a network that attends to one rare word is far off",
+    ),
+    Signature(
+        "as_bayes",
+        "networks of any kind change the topic as often as exact Bayes in prompts as long as those of training",
+        "change_as_bayes",
+        bayes,
+        OF_NETWORKS,
+        "as for remembered_change",
+    ),
+    Signature(
+        "beyond_training",
+        "they still do in longer ones, which the least loss does not promise",
+        "change_beyond",
+        bayes,
+        OF_NETWORKS,
+        "as for remembered_change",
+        primary=False,
+    ),
+    Signature(
         "bounded_plateau",
         "in long prompts the chance of a change is a plateau that the depth of the memory sets (its logarithm)",
         "log_plateau",
         bounded,
-        Equals(atol=sigma / 4 + soft / 5),
-        "what the ceiling takes off is shorter by about sigma/6 in steps, which is left out; a fifth for a ceiling "
-        "that is soft, as that of the exact filter of documents that switch",
+        Equals(atol=sigma**2 / 4 + 2 * soft * (1 - soft) * (EulerGamma - sp.Rational(1, 2)), estimand="median"),
+        "twice the last term that is kept: scores are not normal, and the steps of a seed may be skewed; for networks, "
+        "of which it is not known how soft their ceiling is (soft is 1/2), half of what that makes; the median, as "
+        "single networks are far off",
         primary=False,
     ),
 )
 follows_filter = Signature(
     "follows_filter",
-    "a recurrent network stays on the old topic as often as the exact filter of its documents",
-    "after",
+    "a recurrent network gives the old topic the chance that the exact filter of its documents gives it (mean over "
+    "prompts)",
+    "belief",
     least_loss,
     Equals(atol=0.03),
-    "training stops short of the least loss, and 4,000 prompts have a standard error of 0.007",
+    "training stops short of the least loss, and of 4,000 prompts the two means, each over all, are one draw",
 )
 
 assumptions: tuple[Assumption, ...] = (
@@ -339,6 +365,11 @@ assumptions: tuple[Assumption, ...] = (
     ),
     Assumption("even_memory", "all tokens of the prompt are remembered alike", "breaks", ("beyond_filter",)),
     Assumption(
+        "whole_prompt", "what stands first in a prompt counts as much as the last", "breaks", ("turning_share",)
+    ),
+    Assumption("not_forgetting", "nothing of a prompt is forgotten, however long it is", "breaks", ("falling",)),
+    Assumption("independent", "words follow one another independently", "breaks", ("remembered_change",)),
+    Assumption(
         "attention",
         "the network attends; a recurrent one learns to forget where topics switch",
         "breaks",
@@ -347,13 +378,18 @@ assumptions: tuple[Assumption, ...] = (
     ),
 )
 failure_modes = (
-    "a recurrent network trained on prompts of one topic follows exact Bayes to the length of those, and "
-    "then forgets: its memory has a ceiling, and the chance of a change a plateau of about exp(-depth - 3/2)",
+    "a recurrent network trained on prompts of one topic follows exact Bayes to the length of those, which is all that "
+    "the least loss promises, and then forgets: its memory has a ceiling, and the chance of a change a plateau of "
+    "about exp(-depth - 3/2); two layers of attention leave exact Bayes a little at twice the length (beyond_training)",
     "attention with a bias towards the recent: the plateau of a leaky memory, whatever the length",
     "documents that switch topic: a recurrent network follows the exact filter and has no more inertia than that; "
     "attention without positions has",
-    "text: words come in clusters, and from 16 to 128 the chance falls less than for independent words (0.37 to 0.23, "
-    "not 0.32 to 0.17), in some seeds not at all; a recurrent network that was trained on text has a plateau from "
-    "its first lengths on (0.40). Both differ too much between seeds to be controls within minutes",
+    "text: words come in clusters, so that the chance falls far less than the words alone would make it (independent)",
+    "text of two sources: it turns at a smaller share than where the mean sum is zero, by a tenth and more, since of "
+    "256 words few weigh most, and those come in clusters (turning_share is undecided at twice its tolerance)",
+    "text costs about eight minutes of one core, and is limited to two packages, 32 words (two thirds of the text are "
+    "the one for all others), the words that follow in place of the next one, which a single layer would say by its "
+    "last word alone, and a last word that is the same in all prompts; thresholds and shares are of the training text, "
+    "and what is held out differs from it, by up to twice the tolerance in single seeds",
 )
-references = (siegmund, position_paper)
+references = (siegmund, chang, position_paper)
