@@ -42,6 +42,16 @@ def test_change_of_topic_is_supported_with_every_control_as_it_must_be():
     assert not any(mutant.gates for mutant in found.mutants.mutants)
 
 
+@pytest.mark.slow
+def test_several_keys_are_supported():
+    """D4 to D8 where one W serves several last tokens, and what drawn prompts tell of the odds."""
+    chosen = ("change_by_keys", "slowest_key", "steps_by_keys", "odds_by_keys", "flip")
+    names = ("change by keys", "slowest key", "steps by keys", "components by keys", "second topic")
+    ran = tuple(replace(BY_NAME[name], block=4) for name in names)
+    found = verify("topic_inertia", experiments=ran, select=chosen, master_seed=5, record=False, mutants=False)
+    assert found.verdict == "supported", (found.gates, found.remarks)
+
+
 def _without(name, step):
     """The idea with one signature alone, which predicts what another step of its derivation says."""
     idea = load("topic_inertia")

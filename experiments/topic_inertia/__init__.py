@@ -1,10 +1,11 @@
 """Attention trained on prompts of one or two topics: in the idealized model, in networks and on text."""
 
-from idealab.experiments.topic_inertia import change, memory, networks, text, training
+from idealab.experiments.topic_inertia import change, keys, memory, networks, text, training
 
 experiments = (
     *training.experiments,
     *change.experiments,
+    *keys.experiments,
     *memory.experiments,
     *networks.experiments,
     *text.experiments,

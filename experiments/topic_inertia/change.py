@@ -11,10 +11,18 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from idealab.experiments.topic_inertia.domains import (
+    DRAWN,
+    PROMPTS,
+    Ranges,
+    generic,
+    long_diluted_prompts,
+    long_prompts,
+)
 from jax import Array
 from jax.scipy.special import gammaln, logsumexp
 
-from idealab.experiment import Condition, Experiment, Observation, Range
+from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import descend
 from idealab.simulate.linear_algebra import qr
 
@@ -23,8 +31,9 @@ Observe = Callable[[Array, Condition], Observation]
 A, B, OTHER, LAST = range(4)
 EXACT = (1, 2, 3, 5, 8, 16, 32, 64)
 LONG = (100, 400, 1600, 6400)
-PROMPTS = (6, 20, 60)
-PUBLISHED = (4, 8, 16, 32, 64, 128, 256)
+INERTIA = (32, 128, 512)
+READ = (6, 20, 60)
+LABELLED = (4, 8, 16, 32, 64, 128, 256, 512)
 """Lengths of prompts."""
 
 _TIES = 1e-9  # in a logarithm: equal votes go to the topic of the prompt, whatever rounding says
@@ -63,12 +72,13 @@ def log_chance(scores: Array, chances: Array, length: int) -> Array:
 
 
 def drawn_chances(key: Array, condition: Condition) -> Array:
-    """Chances of tokens 0, 1 and 2 in a prompt, the first two within 2 % of the setting, shape (3,)."""
+    """Chances of tokens 0, 1 and 2 in a prompt, the first two within a part of the setting, shape (3,)."""
+    spread = condition["drawn"] if "drawn" in condition.settings else DRAWN
     if "lean" in condition.settings:
         p_a, p_b = (part * (1 - condition["p_0"]) for part in (condition["lean"], 1 - condition["lean"]))
     else:
         p_a, p_b = condition["p_a"], condition["p_b"]
-    pair = jnp.stack([p_a, p_b]) * jax.random.uniform(key, (2,), minval=0.98, maxval=1.02)
+    pair = jnp.stack([p_a, p_b]) * jax.random.uniform(key, (2,), minval=1 - spread, maxval=1 + spread)
     return jnp.append(pair, 1.0 - jnp.sum(pair))
 
 
@@ -111,8 +121,8 @@ def observe_prompts(key: Array, condition: Condition) -> Observation:
         seen = jnp.stack([jnp.sum(jnp.where(tokens == token, attention, 0.0), axis=1) for token in (A, B)])
         return jnp.mean(seen[1] > seen[0] * (1 + _TIES))
 
-    found = jnp.stack([changed(length) for length in PROMPTS])
-    counts = jnp.arange(max(PROMPTS) + 1.0)
+    found = jnp.stack([changed(length) for length in READ])
+    counts = jnp.arange(max(READ) + 1.0)
     return Observation(_instance(scores, chances, counts, 2000), {"change": found})
 
 
@@ -128,8 +138,8 @@ def observe_overlap(key: Array, condition: Condition) -> Observation:
     return Observation({}, {"by_overlap": jnp.mean(winner > 4 * condition["shared"])})
 
 
-def observe_published(key: Array, condition: Condition) -> Observation:
-    """The published protocol: ten tokens in sixteen dimensions, four edges a topic, normalized descent, |W| = 1.
+def observe_labelled(key: Array, condition: Condition) -> Observation:
+    """Prompts that hold their label: ten tokens in sixteen dimensions, four edges a topic, normalized descent, |W| = 1.
 
     Of the heads of the two topics, the one that the model trained on both prefers continues the topic.
     """
@@ -161,8 +171,8 @@ def observe_published(key: Array, condition: Condition) -> Observation:
         votes = jnp.log(counts) + scores
         return jnp.mean((counts[:, A] > 0) & (votes[:, B] > votes[:, A] + _TIES))
 
-    found = jnp.stack([changed(length) for length in PUBLISHED])
-    counts = jnp.arange(1.0, max(PUBLISHED) + 1)
+    found = jnp.stack([changed(length) for length in LABELLED])
+    counts = jnp.arange(1.0, max(LABELLED) + 1)
     return Observation(_instance(scores, jnp.full(2, 0.1), counts, 5000), {"change": found})
 
 
@@ -180,6 +190,7 @@ def _counted(
     *conditions: Condition,
     log: bool = False,
     block: int = 4,
+    ranges: Ranges = PROMPTS,
     **toggles: Condition,
 ) -> Experiment:
     """An experiment by counting; several lengths are checkpoints."""
@@ -192,12 +203,10 @@ def _counted(
         conditions=conditions,
         checkpoints={name: ("T", tuple(map(float, lengths)))} if len(lengths) > 1 else {},
         toggles=toggles,
-        ranges=_RANGES,
+        ranges=ranges,
         block=block,
     )
 
-
-_RANGES = {"share": Range(0.0, 1.0, "a share of labels")}
 
 # Odds share/(1 - share) that are far from small fractions: the golden mean, the roots of 2 and 3, half of e.
 _GOLDEN, _ROOT_2, _ROOT_3, _HALF_E = (
@@ -224,39 +233,48 @@ experiments = (
         _at(_ROOT_3, 0.2, 0.15),
         log=True,
         block=16,
+        ranges=generic(LONG),
         generic_odds=_at(0.5, 0.3, 0.15).but("odds of one"),
     ),
     _counted(
         "inertia",
         "the chance of a change against the length of a prompt",
-        (32, 128, 512),
+        INERTIA,
         _at(_ROOT_2, 0.3, 0.2),
-        _at(_GOLDEN, 0.2, 0.25),
+        _at(_GOLDEN, 0.25, 0.2),
+        ranges=long_prompts(min(INERTIA)),
         right_phase=_at(_ROOT_2, 0.2, 0.38).but("b more frequent than r times a"),
     ),
     _counted(
         "boundary",
-        "prompts of 1000 tokens, b more and more frequent",
-        (1000,),
-        *(_at(_ROOT_2, 0.25, p_b) for p_b in (0.2, 0.27, 0.33, 0.375, 0.46)),
+        "prompts of 2000 tokens, b more and more frequent",
+        (2000,),
+        *(
+            # Drawn more narrowly than the two in the middle lie apart.
+            _at(_ROOT_2, 0.25, p_b).but(f"p_b={p_b:g}", drawn=0.001)
+            for p_b in (0.2, 0.3, 0.3515, 0.3556, 0.4, 0.46)
+        ),
     ),
     _counted(
         "by_closeness",
-        "prompts of 64 tokens, b more and more frequent",
-        (64,),
+        "prompts of 128 tokens, b more and more frequent",
+        (128,),
         *(_at(_GOLDEN, 0.25, p_b) for p_b in (0.1, 0.16, 0.22, 0.28)),
+        ranges=long_prompts(128),
     ),
     _counted(
         "by_dilution",
         "prompts of 64 tokens, more and more of which say nothing",
         (64,),
         *(Condition({"share": _GOLDEN, "lean": 0.55, "p_0": p_0}, f"p_0={p_0:g}") for p_0 in (0.1, 0.3, 0.5, 0.7)),
+        ranges=long_diluted_prompts(64),
     ),
     _counted(
         "by_odds",
-        "prompts of 64 tokens, and models of larger and larger odds",
-        (64,),
+        "prompts of 256 tokens, and models of larger and larger odds",
+        (256,),
         *(_at(share, 0.25, 0.22) for share in (0.53, 0.58, 0.63, 0.68)),
+        ranges=long_prompts(256),
     ),
     Experiment(
         name="by overlap",
@@ -275,19 +293,20 @@ experiments = (
         observe=observe_prompts,
         observables=("change",),
         conditions=(_PROMPT, _PROMPT.but("closer", p_b=0.33)),
-        checkpoints={"change": ("T", tuple(map(float, PROMPTS)))},
+        checkpoints={"change": ("T", tuple(map(float, READ)))},
         toggles={
             "order": _PROMPT.but("prompts shuffled", order="shuffled"),
             "full_memory": _PROMPT.but("a token weighs 0.9 of the next", memory=0.9),
         },
     ),
     Experiment(
-        name="published protocol",
-        statement="ten tokens in sixteen dimensions, four edges a topic, normalized descent: 5000 prompts a length",
+        name="labelled prompts",
+        statement="the chance of a change where the label must have occurred, by which prompts make a hump: ten "
+        "tokens in sixteen dimensions, four edges a topic, normalized descent, 5000 prompts a length",
         level="idealized",
-        observe=observe_published,
+        observe=observe_labelled,
         observables=("change",),
         conditions=tuple(Condition({"norm": norm}) for norm in (1.0, 2.0, 0.5)),
-        checkpoints={"change": ("T", tuple(map(float, PUBLISHED)))},
+        checkpoints={"change": ("T", tuple(map(float, LABELLED)))},
     ),
 )

@@ -160,6 +160,18 @@ def observe_chains(key: Array, condition: Condition) -> Observation:
     )
 
 
+def observe_flip(key: Array, condition: Condition) -> Observation:
+    """The heads of two chains, as one topic trains them, and as it does with a second that goes on from one tail."""
+    n, other, added = condition["n_1"], condition["n_2"], condition["added"]
+
+    def gap(more: int) -> Array:
+        # The first chain takes what the second topic adds; the second keeps its own.
+        length, speeds = _speeds(key, condition, chain_prompts(n + more, other), (n + more + other,), CHAIN_LOG_TIMES)
+        return length**2 * (speeds[:, 0, 0] - speeds[:, n + more, 0])
+
+    return Observation({"more": jnp.array([0.0, added])}, {"flip": jnp.stack([gap(0), gap(added)], axis=1)})
+
+
 def observe_two_keys(key: Array, condition: Condition) -> Observation:
     """Under one key token 0 comes before 1, under the other before 2."""
     speeds = _speeds(key, condition, ((3, 0, (1,)), (4, 0, (2,))), (3, 4), TWO_KEYS_LOG_TIMES)[1][:, :, 0]
@@ -299,6 +311,15 @@ experiments: tuple[Experiment, ...] = (
         conditions=(_chains(4, 2, 0.2), _chains(3, 5, 0.3)),
         checkpoints=dict.fromkeys(("priority", "norm_growth", "head_gap"), ("log_t", CHAIN_LOG_TIMES[1:])),
         toggles={"one_matrix_for_one_key": _chains(4, 2, 0.2).but("W = K Q^T", matrices=2)},
+    ),
+    Experiment(
+        name="second topic",
+        statement="two chains under one key, without and with a second topic that goes on from the tail of the first",
+        level="idealized",
+        observe=observe_flip,
+        observables=("flip",),
+        conditions=(_chains(2, 3, 0.2).but("chains of 2 and 3, and 2 more", added=2),),
+        checkpoints={"flip": ("log_t", CHAIN_LOG_TIMES[1:])},
     ),
     Experiment(
         name="two keys",

@@ -226,13 +226,17 @@ def odds_inside(
 
     slope, bend = jax.grad(loss), jax.hessian(loss)
 
-    def step(_: Any, z: Array) -> Array:
+    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        number, z, _ = state
         # The span may hold directions that no prompt asks about: there the least step is none.
         move = pinv(bend(z)) @ slope(z)
-        return z - move / (1.0 + jnp.maximum(jnp.max(jnp.abs(move @ basis)) - 1.0, 0.0))
+        longest = jnp.max(jnp.abs(move @ basis), initial=0.0)
+        return number + 1, z - move / (1.0 + jnp.maximum(longest - 1.0, 0.0)), longest
 
-    end = jax.lax.fori_loop(0, _NEWTON_STEPS, step, jnp.zeros(len(basis)))
-    return (end @ basis).reshape(e.shape[1], -1)
+    # A step as short as that was the last but for its square, which is below rounding.
+    far = lambda state: (state[0] < _NEWTON_STEPS) & (state[2] > 1e-9)
+    start = jnp.zeros((), int), jnp.zeros(len(basis)), jnp.ones(())
+    return (jax.lax.while_loop(far, step, start)[1] @ basis).reshape(e.shape[1], -1)
 
 
 def _check_prompts(graphs: int, counts: ArrayLike, labels: ArrayLike, which: ArrayLike) -> None:

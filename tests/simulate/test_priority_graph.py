@@ -35,13 +35,19 @@ def test_a_chain_has_its_closed_form(n):
     assert float(1 / found.margin**2) == pytest.approx(n * (n**2 - 1) / 12)
 
 
-def test_two_chains_are_incomparable_and_their_heads_flip_when_one_gets_longer():
-    before = PriorityGraph(8, chain(2) + chain(3, start=2))
-    after = PriorityGraph(8, (*before.edges, (1, 5), (5, 6)))
-    assert not before.before[0, 2]
-    assert not before.before[2, 0]
-    assert scores(before)[0] - scores(before)[2] == pytest.approx((2 - 3) / 2)
-    assert scores(after)[0] - scores(after)[2] == pytest.approx((4 - 3) / 2)
+@pytest.mark.parametrize(("n", "other", "more"), [(2, 3, 2), (3, 6, 4), (4, 2, 3)])
+def test_a_second_topic_turns_the_order_of_incomparable_heads_round(n, other, more):
+    """One topic: two chains that nothing compares. A second goes on from the tail of the first; W_svm of both."""
+    size = n + other + more + 1
+    first = PriorityGraph(size, chain(n) + chain(other, start=n))
+    added = range(n + other, n + other + more)
+    both = PriorityGraph(size, (*first.edges, *zip((n - 1, *added[:-1]), added, strict=True)))
+    for graph, length in ((first, n), (both, n + more)):
+        assert not graph.before[0, n]
+        assert not graph.before[n, 0]
+        assert scores(graph)[0] - scores(graph)[n] == pytest.approx((length - other) / 2)
+    flips = n < other < n + more
+    assert flips == ((scores(first)[0] < scores(first)[n]) != (scores(both)[0] < scores(both)[n]))
 
 
 def test_order_is_what_can_be_reached():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from idealab.theory import topic_inertia
-from idealab.theory.topic_inertia import change, training
+from idealab.theory.topic_inertia import change, keys, training
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq, minimize
 from scipy.stats import binom, multinomial
@@ -34,8 +34,9 @@ def chance(length, p_a, p_b, r):
 
 
 def test_nothing_primary_rests_on_a_citation_and_most_is_derived():
-    known = {signature.name: signature.known for signature in (*training.signatures, *change.signatures)}
-    assert {name for name, how in known.items() if how == "checked"} == {"edge_clock", "change"}
+    parts = training, change, keys
+    known = {signature.name: signature.known for part in parts for signature in part.signatures}
+    assert {name for name, how in known.items() if how == "checked"} == {"edge_clock", "change", "change_by_keys"}
     assert set(known.values()) == {"derived", "checked"}
 
 
@@ -64,6 +65,7 @@ def test_a_chain_of_priorities():
     np.testing.assert_allclose(predicted("priority", rank=ranks, n_1=5.0), expected)
     assert predicted("norm_growth", n_1=5.0, n_2=2.0, length=2.0) == pytest.approx(math.sqrt(10 + 0.5) / 4)
     assert predicted("head_gap", n_1=5.0, n_2=2.0) == 1.5
+    np.testing.assert_allclose(predicted("flip", n_1=2.0, n_2=3.0, more=np.array([0.0, 2.0])), [-0.5, 0.5])
 
 
 def nuclear(z):

@@ -7,7 +7,7 @@ next token. `training` says what descent makes of W, `change` when such a model 
 `forgetting` what becomes of it when memory fades.
 """
 
-from idealab.theory.topic_inertia import change, forgetting, training
+from idealab.theory.topic_inertia import change, forgetting, keys, training
 
 from idealab.idea import Idea, Named, Reference
 
@@ -15,17 +15,20 @@ idea = Idea(
     name="topic_inertia",
     statement=" ".join((__doc__ or "").split("\n\n")[0].split()),
     scope="one layer of attention without positions, W trained by plain descent; priority graphs whose support edges "
-    "close no circle; prompts of independent tokens, with r p_a > p_b",
+    "close no circle; prompts of independent tokens, with r p_a > p_b, longer than L (`length` of deviations)",
     failure_modes=(
-        "tokens that nothing compares have no order of their own: a topic that puts more below one flips it (head_gap)",
-        "b more frequent than r times a: the longer the prompt, the likelier the change (reversal)",
-        "short prompts: the chance may first rise with the length, since a label, or a b where it is rare, must have "
-        "occurred (T of the order of 1/p_b); and more tokens that say nothing then leave nothing to vote",
-        "the published synthetic protocol, rebuilt: the hump is there, derived and seen, but higher than published, as "
-        "only the heads of the two topics vote here, and weights and prompts of the original were not at hand",
+        "tokens that nothing compares have no order of their own: a second topic may turn it round (flip)",
+        "b more frequent than r times a: the longer the prompt, the likelier the change (reversal); as frequent as r "
+        "times a: half of all prompts change, however long (boundary)",
+        "short prompts, T below the length L (`length` of deviations): the chance may rise with T, since "
+        "a label, or a b where it is rare, must first have occurred; more tokens that say nothing leave none to vote",
+        "the published synthetic protocol (benchmarks/published_protocol.py): its hump is there, its fall to zero at "
+        "256 tokens comes from attention being rounded to three decimals; without that, tokens of one component that "
+        "are drawn equally often stay on the phase boundary, and the chance does not fall",
         "more ambiguous topics: the chance rises where that means near frequencies, diluted prompts or even odds, and "
         "falls only where tokens that both topics have are no change; the paper's third version claims a fall, its "
         "fourth that there is no rise",
+        "last tokens that are not linearly independent: keys then share columns of W, and their odds",
         "several keys and W = K Q^T: keys share their ranks; what they differ by goes like (ln t)^(1/sqrt(3) - 1)",
         "odds that are small fractions: another prefactor",
         *forgetting.failure_modes,
@@ -45,6 +48,6 @@ idea = Idea(
         change.BAHADUR,
         *forgetting.references,
     ),
-    signatures=Named(*training.signatures, *change.signatures, *forgetting.signatures),
+    signatures=Named(*training.signatures, *change.signatures, *keys.signatures, *forgetting.signatures),
     assumptions=Named(*training.assumptions, *change.assumptions, *forgetting.assumptions),
 )

@@ -21,11 +21,12 @@ from idealab.symbolic.prediction import Prediction
 Known = Mapping[str, sp.Equality]
 
 p_a, p_b, p_0, r, theta, S, T, v, prompts = sp.symbols("p_a p_b p_0 r theta s T v prompts", positive=True)
+q, rho_3, sigma = sp.symbols("q rho_3 sigma", positive=True)
 lean, shared, z, room = sp.symbols("lean shared z room", positive=True)
 k, l, n, cut, N, total = sp.symbols("k l n cut N total", integer=True, nonnegative=True)
 u = sp.Symbol("u", real=True)
 m = sp.IndexedBase("m", positive=True)
-M, I, C, P, C_1, trend = sp.symbols("M I C P C_1 trend", real=True)
+M, I, C, P, C_1, trend, rho_4, x = sp.symbols("M I C P C_1 trend rho_4 x", real=True)
 
 TOPIC_LASTS = {p_b: r * p_a / (1 + room)}
 """The phase r p_a > p_b, all of it: room is any positive number."""
@@ -36,11 +37,21 @@ BAHADUR = Reference("bahadur1960", "Bahadur and Rao", 1960, "On deviations of th
 # --- D5: the chance at any length -------------------------------------------------------------------------------------
 
 
-def _tails(equation: sp.Equality) -> list[sp.Expr]:
-    """The difference of the two sides, for some numbers of draws and cuts, as a polynomial."""
-    cases = [(1, 1), (1, 3), (2, 4), (4, 5), (3, 7)]
-    found = [equation.subs({cut: low, total: number}) for low, number in cases]
-    return [sp.expand(one.lhs.doit() - one.rhs.rewrite(sp.Integral).doit()) for one in found]
+def _telescoping(equation: sp.Equality) -> list[sp.Expr]:
+    """The sum of the l-th terms from l = cut on, against a function of the cut, for all l, total and v.
+
+    The slope in v of the l-th term is that of the function at the cut l less that at l + 1; so the slopes of the sum
+    leave that at the cut alone, less that at total + 1, which is none; and where v = 0 the function is zero, as a
+    sum is that begins with l = 1 or later.
+    """
+    tail, term = equation.rhs, equation.lhs.function
+    slope = lambda at: tail.subs(cut, at).diff(v)
+    parts = (sp.powsimp(sp.expand_mul(part / term)) for part in (term.diff(v), -slope(l), slope(l + 1)))
+    left = sum(sp.gammasimp(part.rewrite(sp.gamma)) for part in parts)
+    empty = tail.subs(v, 0).replace(
+        lambda e: isinstance(e, sp.betainc_regularized) and e.args[2] == e.args[3], lambda e: 0
+    )
+    return [sp.cancel(left), slope(total + 1).rewrite(sp.gamma), empty]
 
 
 def _change(known: Known) -> sp.Equality:
@@ -57,12 +68,13 @@ exact = (
     .given("others", "one that is not a is b", Eq(v, p_b / (1 - p_a)))
     .check(
         "tail",
-        "so many draws of chance v give at least so many successes: the incomplete beta function, compared for some",
+        "so many draws of chance v give at least so many successes: the incomplete beta function, since the slope in "
+        "v of each term is a difference of those of the function at two cuts, for any l, total and v",
         Eq(
             sp.Sum(sp.binomial(total, l) * v**l * (1 - v) ** (total - l), (l, cut, total)),
             sp.betainc_regularized(cut, total - cut + 1, 0, v),
         ),
-        lambda equation, known: _tails(equation),
+        lambda equation, known: _telescoping(equation),
         domain={v: (0.1, 0.9)},
     )
     .derive(
@@ -72,7 +84,9 @@ exact = (
     )
 )
 
-# --- D6, D7: its rate and prefactor -----------------------------------------------------------------------------------
+# --- D6, D7: its rate and prefactor, and from which length on ---------------------------------------------------------
+
+HERMITE = {3: x**3 - 3 * x, 4: x**4 - 6 * x**2 + 3, 6: x**6 - 15 * x**4 + 45 * x**2 - 15}
 
 
 def _tilted(expression: sp.Expr, known: Known) -> sp.Expr:
@@ -88,6 +102,56 @@ def _rate(known: Known) -> sp.Equality:
 def _spread(known: Known) -> sp.Equality:
     moments = known["moments"].rhs
     return Eq(S, sqrt(_tilted(sp.expand(moments.diff(u, 2)), known) / exp(-known["rate"].rhs)))
+
+
+def _moment(known: Known, order: int) -> sp.Expr:
+    """Of a tilted step, by the chance q of a b and q/r of an a; its mean is zero."""
+    chances = {p_b: q * M * exp(-u), p_a: q / r * M * exp(r * u)}
+    moment = known["moments"].rhs.diff(u, order).subs(chances, simultaneous=True)
+    return sp.factor(sp.expand(moment) / M)
+
+
+def _standardized(known: Known, order: int) -> sp.Expr:
+    moment = sp.factor(_moment(known, order) / _moment(known, 2) ** sp.Rational(order, 2))
+    return moment - 3 if order == 4 else moment
+
+
+def _next_order(known: Known) -> sp.Equality:
+    """Edgeworth's density against e^(-theta S sqrt(T) x) over x > 0: the second term over the first, times T."""
+    term = known["edgeworth"].rhs
+    slopes = [term.diff(x, order).subs(x, 0) for order in range(3)]
+    far = theta * S * sqrt(T)
+    # By parts, again and again: the values and slopes at x = 0, over the powers of what falls.
+    whole = sp.expand(sum(slope / far**order for order, slope in enumerate(slopes)) * sqrt(2 * sp.pi))
+    return Eq(C, whole.coeff(T, -1))
+
+
+def _length(known: Known) -> sp.Equality:
+    """The sum of the sizes of the terms, so that none of them makes up for another."""
+    terms = sp.Add.make_args(sp.expand(known["next_order"].rhs))
+    variance = {S: sqrt(_moment(known, 2))}
+    skew, excess = (known[name].rhs for name in ("skewness", "excess"))
+    sizes = [sp.Abs(sp.factor(part.subs({rho_3: skew, rho_4: excess}).subs(variance))) for part in terms]
+    return Eq(sp.Symbol("L"), sum(sizes))
+
+
+def _lattice_length(known: Known) -> sp.Equality:
+    """The same where whole steps k = 1, 2, ... stand in place of x, with chances like z^k, z = e^(-theta)."""
+    even = {r: 1}
+    term = known["edgeworth"].rhs.subs(rho_3, known["skewness"].rhs.subs(even))
+    mean = lambda power: sp.summation(k**power * z**k, (k, 1, sp.oo)).args[0][0]
+    squares = sp.factor(mean(2) / mean(0)).subs(z, exp(-theta)) / _moment(known, 2).subs(even)
+    at_zero = (
+        sp.expand(term.subs(x, 0) * sqrt(2 * sp.pi)).subs(rho_4, known["excess"].rhs.subs(even)).expand().coeff(T, -1)
+    )
+    bend = sp.expand(term.diff(x, 2).subs(x, 0) * sqrt(2 * sp.pi)).coeff(T, 0) / 2
+    return Eq(sp.Symbol("L_1"), sp.Abs(sp.factor(at_zero)) + sp.Abs(bend) * squares)
+
+
+def _spread_of_counts(known: Known) -> sp.Equality:
+    """Variance of the count of a less what the sum tells of it; their covariance is -r times the chance of an a."""
+    chance = q / r
+    return Eq(sigma, sqrt(T * sp.factor(chance * (1 - chance) - (r * chance) ** 2 / _moment(known, 2))))
 
 
 def _log_chance(known: Known, beyond: str) -> sp.Equality:
@@ -137,13 +201,36 @@ deviations = (
         lambda known: Eq(P, known["density"].rhs * sp.summation(z**k, (k, 1, sp.oo)).args[0][0].subs(z, exp(-theta))),
     )
     .derive("lattice_change", "the same for r = 1", lambda known: _log_chance(known, "beyond_lattice"))
+    .given("voters", "q: the chance of a b in the tilted walk, that of an a is q/r", Eq(q, p_b * exp(theta + I)))
+    .derive("skewness", "third cumulant of a tilted step, over s^3", lambda known: Eq(rho_3, _standardized(known, 3)))
+    .derive("excess", "fourth cumulant over s^4", lambda known: Eq(rho_4, _standardized(known, 4)))
+    .given(
+        "edgeworth",
+        "density of the tilted sum over s sqrt(T) near 0, to the next order (Edgeworth)",
+        Eq(
+            P,
+            exp(-(x**2) / 2)
+            / sqrt(2 * sp.pi)
+            * (1 + rho_3 / 6 * HERMITE[3] / sqrt(T) + (rho_4 / 24 * HERMITE[4] + rho_3**2 / 72 * HERMITE[6]) / T),
+        ),
+    )
+    .derive("next_order", "what the next order adds to log C, times T", _next_order)
+    .derive(
+        "length",
+        "the length from which prompts are long: all next terms together, each by its size, are L/T, below one",
+        _length,
+    )
+    .derive("lattice_length", "the same for r = 1", _lattice_length)
+    .derive("counts", "how far the counts of a scatter among prompts that nearly change", _spread_of_counts)
     .derive("least", "in this phase the least moment lies below one, by some room", _least)
     .derive(
         "inertia",
-        "the chance falls with T where prompts are long, like e^(-I T), I = -log M",
+        "the chance falls with T where prompts are long (T > L, `length`), like e^(-I T), I = -log M",
         lambda known: Eq(trend, _sign(log(known["least"].rhs))),
     )
 )
+
+UP_TO_THE_PREFACTOR = ("moments", "tilt", "rate", "spread", "density", "beyond", "log_change")
 
 # --- D8: the phase boundary, and ambiguity ----------------------------------------------------------------------------
 
@@ -236,11 +323,22 @@ DRAWN = (
     "nothing is left out: the largest standard deviation of a share of so many prompts; 1e24 stand for all, where "
     "1e-9 is for rounding in the incomplete beta function"
 )
-LATTICE = "the next order of the local limit theorem, 1/(theta^2 s^2 T), twice"
-GENERIC = LATTICE + "; and irrational odds are met by whole counts: theta/sqrt(T), for convergents up to sqrt(T)"
+LATTICE = "the next order of the local limit theorem, L_1/T (`lattice_length`), twice"
+GENERIC = (
+    "the next order of the local limit theorem, each of its terms by its size: L/T (`length`); and irrational odds are "
+    "met by whole counts, whose sums lie up to 1/sigma apart (`counts`): half of that, by theta"
+)
 
-tilt, spread = deviations["tilt"].equation.rhs, deviations["spread"].equation.rhs
-next_order = 2 / (tilt**2 * spread**2 * T)
+tilt, rate = deviations["tilt"].equation.rhs, deviations["rate"].equation.rhs
+
+
+def in_terms_of_chances(expression: sp.Expr) -> sp.Expr:
+    """An expression in the chances of a prompt, instead of those of the tilted walk and the tilt itself."""
+    return expression.subs(q, deviations["voters"].equation.rhs).subs({I: rate, theta: tilt})
+
+
+length, lattice_length = (in_terms_of_chances(deviations[step].equation.rhs) for step in ("length", "lattice_length"))
+apart = in_terms_of_chances(theta / (2 * deviations["counts"].equation.rhs))
 
 
 def _rival(name: str, statement: str, expression: sp.Expr) -> Rival:
@@ -268,7 +366,7 @@ def signature(name: str, derivation: Derivation, criterion: Criterion, reason: s
 TURNED = "the sign is all that is claimed"
 signatures = (
     signature("change", exact, Equals(rtol=1e-9, atol=sp.Rational(1, 2) / sqrt(prompts)), DRAWN),
-    signature("log_change", deviations, Equals(atol=next_order + tilt / sqrt(T)), GENERIC),
+    signature("log_change", deviations, Equals(atol=length / T + apart), GENERIC),
     signature("inertia", deviations, Trend(along="T"), TURNED),
     signature("boundary", phases, Threshold(along="p_b", level=0.5), "a prompt of a thousand tokens is long"),
     signature("by_closeness", ambiguity, Trend(along="p_b"), TURNED),
@@ -279,7 +377,7 @@ signatures = (
 )
 
 reversal = signature("reversal", phases, Trend(along="T"), TURNED, "inertia")
-lattice = signature("lattice_change", deviations, Equals(atol=next_order), LATTICE, "log_change")
+lattice = signature("lattice_change", deviations, Equals(atol=2 * lattice_length / T), LATTICE, "log_change")
 
 assumptions = (
     Assumption(

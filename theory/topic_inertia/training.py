@@ -22,9 +22,10 @@ c, rho, t, r, eta, sigma, weight_decay, N, kappa = sp.symbols("c rho t r eta sig
 q, s_a, s_b, bend, length = sp.symbols("q s_a s_b bend length", positive=True)
 D, x, y, delta, s = sp.symbols("D x y delta s", real=True)
 ell, transfer, slope, gap, norm, pull = sp.symbols("ell transfer slope gap norm pull", real=True)
-first = sp.Symbol("first", positive=True)
+first, length_1 = sp.symbols("first length_1", positive=True)
 n, n_1, n_2 = sp.symbols("n n_1 n_2", integer=True, positive=True)
 i, e, f, j, size = sp.symbols("i e f j size", integer=True, nonnegative=True)
+more = sp.IndexedBase("more", nonnegative=True)
 nu, dual = (sp.IndexedBase(name, positive=True) for name in ("nu", "alpha"))
 G, rank, w = sp.IndexedBase("G"), sp.IndexedBase("rank"), sp.IndexedBase("w")
 alpha, u, h, second = (sp.Function(name) for name in ("alpha", "u", "h", "second"))
@@ -119,6 +120,13 @@ chain = (
         lambda known: Eq(
             gap, sp.factor(known["scores"].rhs.subs({i: 1, n: n_1}) - known["scores"].rhs.subs({i: 1, n: n_2}))
         ),
+    )
+    .given("second_topic", "a second topic goes on from the tail of the first chain", Eq(length_1, n_1 + more[j]))
+    .derive(
+        "flip",
+        "so the order of two heads that nothing compares is no matter of their topic: the second turns it round where "
+        "n_1 < n_2 < n_1 + more",
+        lambda known: Eq(gap, known["head_gap"].rhs.subs(n_1, known["second_topic"].rhs)),
     )
 )
 
@@ -298,6 +306,7 @@ rivals = {
     ],
     "edge_clock": [_rival("alike", "all edges keep one time", log(eta / N))],
     "head_gap": [_rival("no_order", "tokens that nothing compares tie", sp.S.Zero)],
+    "flip": [_rival("kept", "heads keep the order of their topic", chain["head_gap"].equation.rhs)],
     "transfer": [_rival("nothing", "nothing is thought of it", sp.S.Zero)],
     "component_odds": [_rival("label_odds", "the odds of the labels", odds["equal_counts"].equation.rhs)],
 }
@@ -318,6 +327,7 @@ signatures = (
     _signature("priority", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "priority"),
     _signature("norm_growth", chain, Equals(rtol=0.1 / log(t)), STRAIGHT, "norm_growth"),
     _signature("head_gap", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "head_gap"),
+    _signature("flip", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "flip"),
     _signature("transfer", sharing, Equals(atol=0.1 / log(t)), STRAIGHT, "transfer"),
     _signature(
         "edge_clock", edges, Equals(atol=20 * log(t) * t**-kappa + 1e-8 + 1e-13 * log(t)), SETTLED, "edge_clock"
