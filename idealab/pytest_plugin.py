@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from idealab.verification import SignatureResult, Verification
 
 
+SCHEMA = "idealab/claims/1"  # that of `idealab.claims`, which takes half a second to import
+_LEFT = pytest.StashKey[list[Path]]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the one option."""
     parser.getgroup("idealab").addoption(
@@ -33,24 +37,48 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ClaimsFile | None:
-    """Take every ``claims.toml``, but one that says it is for another program and was not named on the command line."""
+    """Take a ``claims.toml`` that is idealab's by what it says, or that was asked for; other programs have theirs."""
     if file_path.name != "claims.toml":
         return None
-    ours = parent.session.isinitpath(file_path) or not _is_for_another(file_path)
-    return ClaimsFile.from_parent(parent, path=file_path) if ours else None
+    asked = parent.session.isinitpath(file_path) or parent.config.getoption("--idealab-ledger")
+    if asked or _is_ours(file_path):
+        return ClaimsFile.from_parent(parent, path=file_path)
+    if not _says_whose(file_path):
+        parent.config.stash.setdefault(_LEFT, []).append(file_path)
+    return None
 
 
-def _is_for_another(file: Path) -> bool:
-    """Whether a file has a schema that is not, and does not look like a slip for, that of idealab.
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say which files were left alone that do not say whose they are: claims must not go unchecked in silence."""
+    for file in config.stash.get(_LEFT, list[Path]()):
+        place = file.relative_to(config.rootpath) if file.is_relative_to(config.rootpath) else file
+        terminalreporter.write_line(f'{place} says no schema = "{SCHEMA}", and so idealab left it alone')
 
-    One that is empty, torn or without a schema is taken, so that it fails: claims must not go unchecked in silence.
-    """
+
+def _is_ours(file: Path) -> bool:
+    """Whether anything in a file speaks of idealab, or looks like a slip for it, or is a claim but for the head."""
+    text, content = _read(file)
+    schema = content.get("schema")
+    slip = isinstance(schema, str) and difflib.get_close_matches(schema.casefold(), [SCHEMA])
+    claim = schema is None and any(isinstance(table, dict) and "idea" in table for table in content.values())
+    return "idealab" in text.casefold() or bool(slip) or claim
+
+
+def _says_whose(file: Path) -> bool:
+    schema = _read(file)[1].get("schema")
+    return isinstance(schema, str) and bool(schema.strip())
+
+
+def _read(file: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a file and what it says; nothing, of one that says nothing in TOML."""
     try:
-        schema = tomllib.loads(file.read_text("utf-8")).get("schema")
-    except (OSError, ValueError):  # what is wrong with it is to be said
-        return False
-    slip = isinstance(schema, str) and difflib.get_close_matches(schema.casefold(), ["idealab/claims/1"])
-    return isinstance(schema, str) and bool(schema.strip()) and "idealab" not in schema.casefold() and not slip
+        text = file.read_text("utf-8", errors="replace")
+    except OSError:
+        return "", {}
+    try:
+        return text, tomllib.loads(text)
+    except ValueError:
+        return text, {}
 
 
 class ClaimsFile(pytest.File):

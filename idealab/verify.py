@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from idealab.assess.mutants import Design, designs_of, unkilled
-from idealab.assess.outcome import outcome_of
+from idealab.assess.outcome import NO_MUTANTS, outcome_of
 from idealab.compute.hosts import Hosts
 from idealab.compute.run import Progress, Silence, Task
 from idealab.errors import UsageError
@@ -124,7 +124,7 @@ def verify(
     environment = machine.environment() | machine.size() | {"precision": machine.precision, "master_seed": master_seed}
     seconds = time.monotonic() - started
     outcome = outcome_of(inquiry.assessment, inquiry.declaration, environment, seconds, designs, before, given_up)
-    outcome = replace(outcome, narrowed=(*inquiry.narrowed, *(() if mutants else ("no wrong formulas",))))
+    outcome = replace(outcome, narrowed=(*inquiry.narrowed, *(() if mutants else (NO_MUTANTS,))))
     if store is not None:
         outcome = replace(outcome, earlier=runs_before(store, inquiry.declaration, master_seed))
     if store is None or (hosts is not None and hosts.process != 0):
@@ -159,7 +159,7 @@ def _simulate(inquiry: Inquiry, designs: Sequence[Design], watcher: Progress, bu
         watcher.planned(steps)
         budget.give_up(inquiry.runner.extend(pending, budget.deadline))
         pending = assessment.undecided()
-    words = budget.words(assessment)
+    words = budget.words(assessment, unkilled(assessment, designs) if steps else ())
     if words:
         watcher.warn("the budget is spent; what is undecided stays so")
     return words

@@ -160,16 +160,13 @@ def test_a_file_that_says_it_is_for_another_is_left_alone_unless_it_is_named(col
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("", "claims.toml begins with schema=None; expected"),
-        ("# nothing yet\n", "claims.toml begins with schema=None; expected"),
-        ("[max_margin]\n", "claims.toml begins with schema=None; expected"),
-        ('schema = ""\n[max_margin]\n', "begins with schema=''; expected"),
+        ("# of idealab, nothing yet\n", "claims.toml begins with schema=None; expected"),
+        ('[clock]\nidea = "max_margin"\n', "claims.toml begins with schema=None; expected"),
         ('schema = "claims/1"\n[max_margin]\n', "begins with schema='claims/1'; expected"),
         ('schema = "idaelab/claim/1"\n[max_margin]\n', "begins with schema='idaelab/claim/1'; expected"),
         ('schema = "IdeaLab"\n[max_margin]\n', "begins with schema='IdeaLab'; expected"),
-        ("schema = 1\n[max_margin]\n", "begins with schema=1; expected"),
-        ('schema = "idea', "claims.toml is not TOML: "),
-        (b"\x00\xff\xfe\x01" * 9, "claims.toml is not TOML: "),
+        (HEAD + '[clock]\nidea = "max_mar', "claims.toml is not TOML: "),
+        (HEAD.encode() + b"\x00\xff\xfe\x01" * 9, "claims.toml is not TOML: "),
     ],
 )
 def test_what_may_be_meant_for_idealab_fails_beside_tests_that_pass(pytester, text: str | bytes, line: str) -> None:
@@ -180,6 +177,28 @@ def test_what_may_be_meant_for_idealab_fails_beside_tests_that_pass(pytester, te
     told = [shown for shown in result.stdout.str().splitlines() if line in shown]
     assert len(told) == 1
     assert "Traceback" not in result.stdout.str()
+
+
+NOBODYS = ["", "# nothing yet\n", "[policy]\n", 'schema = ""\n', "schema = 1\n", 'schema = "pol', b"\x00\xff"]
+
+
+@pytest.mark.parametrize("text", NOBODYS, ids=str)
+def test_what_nothing_says_is_ours_is_left_alone_and_told_of_unless_it_was_asked_for(pytester, text) -> None:
+    """A repository that has nothing to do with idealab, where somebody has it installed."""
+    pytester.makepyfile(test_other="def test_other(): pass\n")
+    (pytester.path / "claims.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    result = pytester.runpytest_inprocess(*ARGUMENTS, "-q", "-W", "error")
+    assert result.ret == 0
+    result.assert_outcomes(passed=1)
+    assert result.stdout.str().count('claims.toml says no schema = "idealab/claims/1", and so idealab left it') == 1
+    for asked in (["claims.toml"], ["--idealab-ledger", "kept"]):
+        assert pytester.runpytest_inprocess(*ARGUMENTS, "-q", *asked).ret != 0
+
+
+def test_the_schema_is_that_of_the_claims() -> None:
+    from idealab import claims, pytest_plugin
+
+    assert pytest_plugin.SCHEMA == claims.SCHEMA
 
 
 def test_those_who_have_no_claims_pay_next_to_nothing(tmp_path: Path) -> None:

@@ -348,7 +348,8 @@ def _rises(toy):
         ({"seeds": 8}, ("at most 8 seeds",)),
         ({"seeds": 999, "levels": ["idealized", "network"]}, ()),
         ({"select": ["height"], "levels": ["idealized"]}, ("only height", "only idealized")),
-        ({"quick": True}, ("quick", "only idealized")),
+        ({"quick": True}, ("only idealized", "at most 32 seeds")),
+        ({"seeds": 4, "quick": True}, ("only idealized", "at most 4 seeds")),
         ({"settings": {"t": 3.0}, "master_seed": 1}, ("t=3.0",)),
     ],
 )
@@ -361,6 +362,6 @@ def test_what_a_request_leaves_out_is_said(toy, monkeypatch, options, words):
 
 def test_what_was_left_out_is_kept(toy):
     found = toy.verify(select=["curve"], seeds=8, mutants=False)
-    assert found.narrowed == ("only curve", "experiments that were handed in", "at most 8 seeds", "no wrong formulas")
+    assert found.narrowed == ("only curve", "at most 8 seeds", "experiments that were handed in", "no wrong formulas")
     assert Ledger(toy.ledger).get(found.record)["result"]["narrowed"] == list(found.narrowed)
     assert found.notes[-1].startswith("of less than all: only curve; ")

@@ -35,6 +35,8 @@ from idealab.verification import (
 )
 
 UNTRIED = "no wrong theories were held against the observations"
+NO_MUTANTS = "no wrong formulas"
+"""How the same is said among what a run left out."""
 
 
 def outcome_of(

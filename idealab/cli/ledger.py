@@ -122,7 +122,8 @@ def check(records: Sequence[str], place: str | None, as_json: bool, objects_only
     nothing that is recorded. An idea that is not installed, or that declares other things by now, cannot be judged:
     this is said, and no fault.
 
-    Exit code 1 if something is damaged, incomplete, or judged otherwise.
+    Exit code 1 if something is damaged, incomplete, or judged otherwise; 4 if a RECORD that was named could not be
+    judged.
     """
     from idealab.ledger.records import VERIFICATION
 
@@ -160,7 +161,9 @@ def check(records: Sequence[str], place: str | None, as_json: bool, objects_only
         if judged:
             say(f"of verifications, not verified: {', '.join(unverified)}")
     wrong = health.damaged or health.incomplete or [one for one in judged if one.state == "differs"]
-    return ExitCode.REFUTED if wrong else ExitCode.SUPPORTED
+    if wrong:
+        return ExitCode.REFUTED
+    return ExitCode.UNDECIDED if wanted and any(one.state == "not judged" for one in judged) else ExitCode.SUPPORTED
 
 
 @command.command("compare")

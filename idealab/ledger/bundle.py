@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 from idealab.errors import LedgerError, UsageError
 from idealab.ledger.health import FUTURE, complaint, in_the_future
 from idealab.ledger.index import Entry, entry_of
-from idealab.ledger.records import BATCH, DECLARATION, LARGEST, canonical, decode
+from idealab.ledger.records import BATCH, DECLARATION, LARGEST, VERIFICATION, canonical, decode
 from idealab.ledger.store import Ledger
 
 BUNDLE = "idealab/bundle/1"
@@ -152,16 +152,14 @@ def import_bundle(ledger: Ledger, file: Path, step: Step = lambda: None) -> Impo
         ledger.ensure_writable()
         known = 0
         # What others rest on comes first: an import that is killed leaves nothing without its parents.
-        with ledger.together():
-            for sha in sorted(entries, key=lambda sha: (_RANK.get(entries[sha].schema, 2), sha)):
-                known += not ledger.take(sha, _read(file, bundle, members[sha], sha), entries[sha])
-                step()
+        for kind in (DECLARATION, BATCH, VERIFICATION):
+            with ledger.together():
+                for sha in sorted(sha for sha, entry in entries.items() if entry.schema == kind):
+                    known += not ledger.take(sha, _read(file, bundle, members[sha], sha), entries[sha])
+                    step()
     now = time.time()
     ahead = tuple(words for sha, entry in entries.items() if (words := in_the_future(sha, entry, now)))
     return Imported(len(entries) - known, known, ahead)
-
-
-_RANK = {DECLARATION: 0, BATCH: 1}
 
 
 @contextmanager

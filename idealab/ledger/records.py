@@ -124,6 +124,8 @@ def _plain(value: Any, where: str) -> Any:
             if abs(value) > _SAFE_INTEGER:
                 _refuse(where, value, "integers up to 2^53 - 1, as JSON carries them safely; write it as text")
             return int(value)
+        case list() if {*map(type, cast("list[Any]", value))} == {float} and _as_they_are(cast("list[float]", value)):
+            return cast("list[float]", value)
         case list() | tuple():
             inside = where + "[]"
             return [_plain(item, inside) for item in cast("Sequence[Any]", value)]
@@ -139,6 +141,11 @@ def _plain(value: Any, where: str) -> Any:
             if getattr(dtype, "kind", "") not in tuple("biuf") or dtype.itemsize > 8:
                 _refuse(where, value, "JSON values or arrays of up to 64 bits; convert it, as with .astype('float32')")
             return _plain(value.tolist(), where)
+
+
+def _as_they_are(values: list[float]) -> bool:
+    """Whether all are finite and none is a whole number, a zero among them: most of what is observed."""
+    return all(map(math.isfinite, values)) and not any(map(float.is_integer, values))
 
 
 def _refuse(where: str, value: object, expected: str) -> NoReturn:

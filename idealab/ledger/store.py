@@ -85,6 +85,7 @@ class Ledger:
             raise LedgerError(f"record {sha[:12]} has changed while it was read; try again")
         there = self._objects.read(sha)
         if there and there[0] == data:
+            self._objects.settle(sha)
             return False
         if there:
             aside = self._objects.set_aside(sha)
@@ -98,7 +99,10 @@ class Ledger:
         return True
 
     def together(self) -> AbstractContextManager[None]:
-        """Within this, what is put or taken outlives a power cut from its end on: many records at once, quickly."""
+        """Within this, what is put or taken is there, and outlives a power cut, from its end on: many records, quickly.
+
+        None of them may rest on another of them, and what cannot be written is said at the end.
+        """
         return self._objects.together()
 
     def get(self, sha: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -16,6 +16,10 @@ from idealab.judge.planning import FEWEST, seeds_planned
 EXACT, HALF_OFF = 1 / 3, 0.56
 """Share of the seeds of a fixed design that cells take which are looked at on the way, where the theory is exact and
 where it is half a tolerance off: from benchmarks/calibration.py, at noise of half a tolerance."""
+
+
+GIVEN_UP = "given up for the budget"
+"""How a line on what was given up begins."""
 
 
 @dataclass(frozen=True)
@@ -117,24 +121,27 @@ class Budget:
                 self.give_up([plan.task])
         return kept
 
-    def words(self, assessment: Assessment) -> list[str]:
-        """What was given up, and what tolerance its seeds would have reached."""
+    def words(self, assessment: Assessment, unkilled: Collection[Task] = ()) -> list[str]:
+        """What was given up that is asked for still, and what tolerance its seeds would have reached.
+
+        ``unkilled`` tasks are decided, and asked for only since more of their seeds may kill a mutant.
+        """
         open_still = set(assessment.undecided())
         idle: dict[str, list[str]] = {}
         for task in self.left:
-            if not task.batches:
+            if not task.batches and task in open_still:
                 idle.setdefault(task.experiment.name, []).append(task.label)
-        lines = [f"given up for the budget, not begun: {name}: {'; '.join(places)}" for name, places in idle.items()]
+        lines = [f"{GIVEN_UP}, not begun: {name}: {'; '.join(places)}" for name, places in idle.items()]
         for plan in plan_tasks(assessment, [task for task in self.left if task in open_still and task.batches]):
             task, place = plan.task, f"{plan.task.experiment.name}, {plan.task.label}"
             more = max(plan.blocks(plan.seeds), 1) * task.experiment.block
             factor = max(reached(assessment, question, {task: task.seeds}) for question in assessment.questions)
             would = f"; its {task.seeds} would do for {factor:.2g} times the tolerance"
             within = would if 1 < factor < math.inf else ""
-            lines.append(f"given up for the budget: {place}, about {more} more seeds{within}")
-        for task in [task for task in self.left if task.batches and task not in open_still]:
+            lines.append(f"{GIVEN_UP}: {place}, about {more} more seeds{within}")
+        for task in [task for task in self.left if task in unkilled and task not in open_still]:
             place = f"{task.experiment.name}, {task.label}"
-            lines.append(f"given up for the budget: {place}, seeds that may kill a mutant")
+            lines.append(f"{GIVEN_UP}: {place}, seeds that may kill a mutant")
         return lines
 
 

@@ -24,6 +24,8 @@ from idealab.prepare.lock import hold
 DEFAULT_LEVELS = ("idealized", "real data")
 QUICK_LEVELS = ("idealized",)
 QUICK_SEEDS = 32
+HANDED_IN = "experiments that were handed in"
+"""What is said of a run on experiments of somebody's own: nobody can tell afterwards what they leave out."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ def check(request: Request, watcher: Progress) -> Checked:
     signatures = [theory.signatures[name] for name in select] if select else list(theory.signatures.values())
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS
-    narrowed = tuple(_narrowed(request, select, levels, chosen))
-    chosen = _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick, machine)
+    whole, chosen = chosen, _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick, machine)
+    narrowed = (*narrowed_of(theory, whole, signatures, chosen), *([] if given is None else [HANDED_IN]))
     tasks = tasks_of(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
     if not questions:
@@ -133,21 +135,44 @@ def check(request: Request, watcher: Progress) -> Checked:
     return Checked(machine, theory, chosen, signatures, tasks, questions, narrowed)
 
 
-def _narrowed(
-    request: Request, select: Sequence[str], levels: Sequence[str], experiments: Sequence[Experiment]
+def narrowed_of(
+    theory: Idea, installed: Sequence[Experiment], signatures: Sequence[Signature], experiments: Sequence[Experiment]
 ) -> Iterator[str]:
-    """In words, what a request leaves out of the default one: a verdict on less must not pass for one on all."""
-    if select:
-        yield f"only {', '.join(select)}"
-    if request.experiments is not None:
-        yield "experiments that were handed in"
-    elif request.quick:
-        yield "quick"
-    if levels and not set(levels) >= {*DEFAULT_LEVELS} & {experiment.level for experiment in experiments}:
+    """In words, what is left out of what an idea has by default: a verdict on less must not pass for one on all.
+
+    Told from what is declared alone, so that whoever judges a record again finds the same.
+
+    Parameters
+    ----------
+    installed
+        The experiments of the idea as they are.
+    signatures, experiments
+        Those that are asked for, with the settings and caps that they have then.
+    """
+    if len(signatures) < len(theory.signatures):
+        yield f"only {', '.join(signature.name for signature in signatures)}"
+    known, chosen = {experiment.name: experiment for experiment in installed}, {e.name for e in experiments}
+    missing = [e for e in installed if e.level in DEFAULT_LEVELS and e.name not in chosen]
+    levels = list(dict.fromkeys(experiment.level for experiment in experiments))
+    if missing and not {experiment.level for experiment in missing} & {*levels}:
         yield f"only {', '.join(levels)}"
-    yield from (f"{name}={value}" for name, value in (request.settings or {}).items())
-    if request.seeds is not None and any(request.seeds < experiment.max_seeds for experiment in experiments):
-        yield f"at most {request.seeds} seeds"
+    elif missing:
+        yield f"without {', '.join(experiment.name for experiment in missing)}"
+    there = [(known[experiment.name], experiment) for experiment in experiments if experiment.name in known]
+    settings = {n: v for whole, less in there for n, v in held(whole, [c.settings for c in less.conditions])}
+    yield from (f"{name}={value}" for name, value in settings.items())
+    caps = sorted({less.max_seeds for whole, less in there if less.max_seeds < whole.max_seeds})
+    if caps:
+        yield f"at most {' or '.join(map(str, caps))} seeds"
+
+
+def held(experiment: Experiment, declared: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Setting]]:
+    """The knobs that were held at one value in all ``declared`` conditions, which they do not have here."""
+    for name in dict.fromkeys(name for condition in experiment.conditions for name in condition.settings):
+        here = [c.settings[name] for c in experiment.conditions if name in c.settings]
+        there = [settings[name] for settings in declared if name in settings]
+        if there and all(value == there[0] for value in there) and any(value != there[0] for value in here):
+            yield name, type(here[0])(there[0])  # JSON makes an integer of 1.0
 
 
 def _check_numbers(seeds: int | None, master_seed: int) -> None:
@@ -254,7 +279,6 @@ def _summary(signatures: Sequence[Signature], tasks: Sequence[Task], rules: Mapp
     caps = sorted({rule.max_seeds for rule in rules.values()})
     sweep = sum(not task.assumption for task in tasks)
     cap = f"{caps[0]}" if len(caps) == 1 else f"{caps[0]} or {caps[-1]}"
-    return (
-        f"{len(signatures)} signatures, {sweep} conditions, {len(tasks) - sweep} controls · "
-        f"seeds 4 to {cap}, stops when decided · {runner.machine}, {runner.precision}"
-    )
+    counts = {"signature": len(signatures), "condition": sweep, "control": len(tasks) - sweep}
+    there = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+    return f"{there} · seeds 4 to {cap}, stops when decided · {runner.machine}, {runner.precision}"

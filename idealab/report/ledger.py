@@ -162,7 +162,13 @@ def check(health: Health, judged: Sequence[Rechecked], width: int) -> Iterator[T
         named = records[0] if len(records) == 1 else f"{records[0]} and {len(records) - 1} more"
         yield from paragraph(f"{named} of {reason}", width, first="only the hashes were checked: ", indent="    ")
     wrong = len(health.damaged) + len(health.incomplete) + sum(one.state == "differs" for one in judged)
-    yield Text("something is wrong" if wrong else "all is well", style="bold red" if wrong else "green")
+    unjudged = sum(one.state == "not judged" for one in judged)
+    if wrong:
+        yield Text("something is wrong", style="bold red")
+    elif unjudged:
+        yield Text(f"nothing is damaged; {number.count(unjudged, 'verdict')} could not be judged here", style="yellow")
+    else:
+        yield Text("all is well", style="green")
 
 
 def comparison(found: Comparison, one: str, other: str, width: int) -> Iterator[Text]:

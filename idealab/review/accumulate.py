@@ -30,6 +30,8 @@ from idealab.review.retries import REPEATED, failed_elsewhere
 from idealab.symbolic.prediction import Prediction
 from idealab.verification import Cost, Verification
 
+_ROUNDING = 1e-9  # of the largest number; two draws differ by more, in one array at least
+
 
 @dataclass(frozen=True)
 class Run:
@@ -165,6 +167,10 @@ def _independent(runs: Sequence[Run], left_out: list[str]) -> list[Run]:
                 f"{run}: the same draws as of {kept[run.master_seed]}, so the same evidence again; they differ by "
                 f"{apart:.1g} of the largest number at most"
             )
+        elif copied := next((one for one in kept.values() if _copied(one, run)), None):
+            left_out.append(
+                f"{run}: what was observed is that of {copied}, but for rounding: a copy, and no fresh draws"
+            )
         else:
             kept[run.master_seed] = run
     return [kept[seed] for seed in sorted(kept)]
@@ -177,6 +183,16 @@ def _pairs(one: Run, other: Run) -> Iterator[tuple[Mapping[str, Any], Mapping[st
         for batch in batches:
             if same := there.get((batch["first_seed"], batch["seeds"])):
                 yield batch["observation"], same["observation"]
+
+
+def _copied(one: Run, run: Run) -> bool:
+    """Whether two runs on different master seeds observed the same but for rounding, where seeds are not all alike."""
+    pairs = [(a, b) for a, b in _pairs(one, run) if any(map(_varies, a["observables"].values()))]
+    return bool(pairs) and all(largest_difference(*pair) < _ROUNDING for pair in pairs)
+
+
+def _varies(values: Sequence[Any]) -> bool:
+    return len({digest({"value": value}) for value in values}) > 1
 
 
 def _questions(case: Case, runs: Sequence[Run]) -> Iterator[Question]:

@@ -12,18 +12,19 @@ from typing import Any, Literal, cast
 from idealab import registry
 from idealab.assess.assessment import Assessment, Question, questions_of, rules_of
 from idealab.assess.mutants import Design, designs_of, unkilled
-from idealab.assess.outcome import outcome_of
+from idealab.assess.outcome import NO_MUTANTS, outcome_of
 from idealab.compute.run import Task, batch_of
 from idealab.errors import IdealabError, LedgerError
-from idealab.experiment import Experiment, Setting
+from idealab.experiment import Experiment
 from idealab.idea import Idea, Signature
 from idealab.judge.cells import Rules
 from idealab.ledger.agreement import departures
 from idealab.ledger.difference import differences
 from idealab.ledger.records import DECLARATION, digest, is_sha256
 from idealab.ledger.store import Ledger
+from idealab.prepare.budget import GIVEN_UP
 from idealab.prepare.declaration import declaration_of
-from idealab.prepare.request import tasks_of
+from idealab.prepare.request import HANDED_IN, held, narrowed_of, tasks_of
 from idealab.review.retries import REPEATED, gate
 from idealab.verification import Verification
 
@@ -37,7 +38,6 @@ UNVERIFIED = (
     "environment.devices",
     "environment.cores",
     "earlier",
-    "narrowed",
 )
 """What a verification says of itself that follows from nothing that is recorded besides."""
 
@@ -46,6 +46,10 @@ _FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a 
 
 class NotJudged(Exception):
     """Why something recorded cannot be judged here, in words; only its hashes can be checked."""
+
+
+class Contradicted(Exception):
+    """Why a verification cannot rest on the observations that it names, whatever idea is installed: in words."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ class Rechecked:
 class Case:
     """An idea as it was declared, put together from what is installed here.
 
-    ``versions`` says in words which versions of packages differ; everything else is the same.
+    ``versions`` says in words which versions of packages differ; everything else is the same. ``narrowed`` says what
+    was left out of what the idea has.
     """
 
     declaration: str
@@ -72,6 +77,7 @@ class Case:
     rules: Mapping[str, Rules]
     designs: list[Design]
     versions: tuple[str, ...]
+    narrowed: tuple[str, ...]
 
     def questions(self) -> tuple[list[Task], list[Question]]:
         """Tasks without observations yet, and what is asked of them."""
@@ -102,7 +108,10 @@ def recheck(ledger: Ledger, records: Iterable[str], step: Callable[[str], None] 
             case = cases[declaration]
             if isinstance(case, str):
                 raise NotJudged(case)
-            lines = judged_again(ledger, sha, record, case, outcomes)
+            try:
+                lines = judged_again(ledger, sha, record, case, outcomes)
+            except Contradicted as error:
+                lines = [str(error)]
         except NotJudged as error:
             found.append(Rechecked(sha, record["idea"], "not judged", (str(error),)))
             continue
@@ -152,7 +161,8 @@ def case_of(ledger: Ledger, sha: str) -> Case:
     if changed:
         more = f"; and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise NotJudged(f"the idea that is installed here declares other things: {changed[0]}{more}")
-    return Case(sha, theory, signatures, experiments, rules, designs_of(questions), tuple(map(str, found)))
+    narrowed = tuple(narrowed_of(theory, installed, signatures, experiments))
+    return Case(sha, theory, signatures, experiments, rules, designs_of(questions), tuple(map(str, found)), narrowed)
 
 
 def _as_declared(installed: Sequence[Experiment], declared: Sequence[Mapping[str, Any]]) -> Iterator[Experiment]:
@@ -162,17 +172,8 @@ def _as_declared(installed: Sequence[Experiment], declared: Sequence[Mapping[str
         if wanted["name"] not in known:
             raise NotJudged(f"there is no experiment {wanted['name']!r} of it here")
         experiment = known[wanted["name"]]
-        changes = dict(_held(experiment, [condition["settings"] for condition in wanted["conditions"]]))
+        changes = dict(held(experiment, [condition["settings"] for condition in wanted["conditions"]]))
         yield replace(experiment.with_settings(changes), max_seeds=wanted["max_seeds"])
-
-
-def _held(experiment: Experiment, declared: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Setting]]:
-    """The knobs that were held at one value throughout, which they do not have here."""
-    for name in dict.fromkeys(name for condition in experiment.conditions for name in condition.settings):
-        here = [c.settings[name] for c in experiment.conditions if name in c.settings]
-        there = [settings[name] for settings in declared if name in settings]
-        if there and all(value == there[0] for value in there) and any(value != there[0] for value in here):
-            yield name, type(here[0])(there[0])  # JSON makes an integer of 1.0
 
 
 def judged_again(
@@ -197,7 +198,9 @@ def judged_again(
     Raises
     ------
     NotJudged
-        If observations are missing or damaged, or do not fit the declaration.
+        If observations are missing or damaged.
+    Contradicted
+        If they are not what was declared, or not of one run.
     """
     said = cast("Mapping[str, Any]", record["result"])
     environment, cost, cut_short = said["environment"], said["cost"], bool(said.get("cut_short"))
@@ -214,18 +217,25 @@ def judged_again(
         outcomes[key] = _outcome(case, environment, batches, past, cut_short, with_mutants)
     outcome, unfinished = outcomes[key]
     found = outcome.to_dict()
-    found |= {name: said.get(name, found[name]) for name in ("earlier", "narrowed")}
+    found["earlier"] = said.get("earlier", found["earlier"])
+    found["narrowed"] = _narrowed(said.get("narrowed", ()), case, with_mutants)
     found["cost"]["seconds"] = cost["seconds"]
     found["cost"]["reused_seeds"] = min(cost.get("reused_seeds", 0), found["cost"]["seeds"])
     if cut_short:  # which seeds a budget did not reach, nobody can tell afterwards
         known = len(found["remarks"]) - 1
-        given_up = said["remarks"][known:] or ["what was given up"]
-        found["remarks"] = (*found["remarks"][:known], *given_up)
+        told = [line for line in said["remarks"][known:] if line.startswith(GIVEN_UP)]
+        found["remarks"] = (*found["remarks"][:known], *(told or [f"{GIVEN_UP}: what was left"]))
     lines = [*departures(said, found), *_elsewhere(environment, batches)]
     lines += _contradicted(ledger, case.declaration, said.get("earlier", ()))
-    if unfinished and not cut_short:
-        lines.append("cut_short: recorded False, but seeds are missing that the judge would have asked for")
+    if unfinished != cut_short:
+        more = "seeds are missing that the judge would have asked for" if unfinished else "the judge asks for no more"
+        lines.append(f"cut_short: recorded {cut_short}, but {more}")
     return lines
+
+
+def _narrowed(said: Sequence[str], case: Case, with_mutants: bool) -> Sequence[str]:
+    """What a run left out; of experiments that were handed in as it was told, which passes for all in no case."""
+    return said if HANDED_IN in said else (*case.narrowed, *(() if with_mutants else (NO_MUTANTS,)))
 
 
 def _outcome(
@@ -246,7 +256,7 @@ def _outcome(
         outcome = outcome_of(assessment, case.declaration, environment, 0.0, designs, past, given_up)
         return outcome, bool(assessment.undecided() or unkilled(assessment, designs))
     except (IdealabError, *_FORM) as error:
-        raise NotJudged(f"its observations do not fit the declaration: {error}") from error
+        raise Contradicted(f"its observations do not fit the declaration: {error}") from error
 
 
 def _elsewhere(environment: Mapping[str, Any], batches: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -273,6 +283,8 @@ def _contradicted(ledger: Ledger, declaration: str, earlier: Iterable[Mapping[st
     """Runs that a verification names as earlier and that are here, where they say something else."""
     for one in earlier:
         if not is_sha256(one["record"]):
+            if one["finished"] or one["verdict"] or one["record"]:
+                yield f"earlier: a run with master seed {one['master_seed']} is told of, and no record of it"
             continue
         try:
             there = ledger.get(one["record"])
@@ -289,16 +301,16 @@ def _observed(tasks: Sequence[Task], batches: Sequence[Mapping[str, Any]]) -> No
 
     Raises
     ------
-    NotJudged
+    Contradicted
         If they are of several runs, belong to no task, or leave seeds out.
     """
     known = {(task.experiment.name, task.label): task for task in tasks}
     if len({(batch["master_seed"], batch["precision"]) for batch in batches}) > 1:
-        raise NotJudged("its observations are of several master seeds or precisions")
+        raise Contradicted("its observations are of several master seeds or precisions")
     for batch in sorted(batches, key=lambda batch: batch["first_seed"]):
         task = known.get((batch["experiment"], batch["condition"]))
         if task is None:
-            raise NotJudged(f"{batch['condition']!r} in {batch['experiment']!r} was not declared")
+            raise Contradicted(f"{batch['condition']!r} in {batch['experiment']!r} was not declared")
         if batch["first_seed"] != task.seeds:
-            raise NotJudged(f"seeds of {batch['condition']!r} in {batch['experiment']!r} are missing or there twice")
+            raise Contradicted(f"seeds of {batch['condition']!r} in {batch['experiment']!r} are missing or there twice")
         task.batches.append(batch_of(batch, reused=True))

@@ -15,6 +15,7 @@ from idealab.ledger.store import Ledger
 from idealab.verification import Earlier
 
 _NOT_CLAIMED = {"max_seeds", "block"}
+_DECIDED = {"refuted", "partial"}  # against the claim, by cells that are absent at a threshold for any number of looks
 
 
 REPEATED = "the same claim was tried before on other seeds"
@@ -50,7 +51,8 @@ def failed_before(
     -------
     list of str
         In words, one for each master seed, by its last verdict before the first with ``master_seed``; the newest last.
-        A run that a budget cut short says nothing, and is no first one either.
+        A run that a budget cut short says nothing, and is no first one either, unless what it saw was enough to find
+        the theory wrong: more seeds would not take that back.
     """
     said: dict[int, tuple[str, str]] = {}
     for seed, verdict, sha in _verdicts(store, idea, content):
@@ -76,7 +78,7 @@ def _verdicts(store: Ledger, idea: str, content: Mapping[str, Any]) -> Iterator[
             result = store.get(sha)["result"]
             seed, verdict = result["environment"]["master_seed"], result["verdict"]
             short, declared = result.get("cut_short", False), store.get(result["declaration"])["content"]
-            same = not short and _claim(declared) == _claim(content)
+            same = (not short or verdict in _DECIDED) and _claim(declared) == _claim(content)
         except (LedgerError, KeyError, TypeError):  # damaged, or written by a version that said other things
             continue
         if same:

@@ -133,6 +133,9 @@ def test_check_says_why_an_idea_is_not_judged_and_that_is_no_fault(
     found = shown("check").out
     assert "only the hashes were checked" in found
     assert "and 1 more of toy: the idea that is installed here declares other things" in " ".join(found.split())
+    assert found.endswith("nothing is damaged; 2 verdicts could not be judged here\n")
+    named = shown("check", names(place, VERIFICATION)[0][:12], code=4).out
+    assert named.endswith("nothing is damaged; 1 verdict could not be judged here\n")
 
 
 def test_compare_says_what_differs(place: Path, shown: Any) -> None:

@@ -1,4 +1,5 @@
 import errno
+import itertools
 import os
 import shutil
 import stat
@@ -16,8 +17,8 @@ from idealab.ledger import DECLARATION, Ledger
 ROOT = Path(idealab.__file__).parents[1]
 
 
-def declaration():
-    return {"schema": DECLARATION, "idea": "max_margin", "content": {"number": 0}}
+def declaration(number=0):
+    return {"schema": DECLARATION, "idea": "max_margin", "content": {"number": number}}
 
 
 @pytest.fixture
@@ -82,6 +83,42 @@ def test_a_directory_that_cannot_be_synced_is_still_a_ledger(ledger, monkeypatch
 
     monkeypatch.setattr(os, "fsync", refuse_directories)
     assert ledger.get(ledger.put(declaration())) == declaration()
+
+
+def test_records_that_are_written_together_are_there_at_the_end(ledger):
+    with ledger.together():
+        names = [ledger.put(declaration(number)) for number in range(200)]  # more than wait in memory
+    assert [ledger.get(sha)["content"]["number"] for sha in names] == [*range(200)]
+    assert set(ledger.find()) == set(names)
+
+
+def test_what_cannot_be_written_together_is_said_at_the_end_and_the_rest_is_whole(ledger, monkeypatch):
+    replace, count = os.replace, itertools.count()
+
+    def sometimes(source, target):
+        if next(count) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", sometimes)
+    with pytest.raises(LedgerError, match="the disk is full"), ledger.together():
+        [ledger.put(declaration(number)) for number in range(20)]
+    assert len(ledger.find()) == 19
+    assert (ledger.health().damaged, ledger.health().temporaries) == ((), 0)
+    assert ledger.get(ledger.put(declaration())) == declaration(), "and one at a time goes on"
+
+
+def test_the_name_of_a_record_that_is_there_is_made_durable(ledger, monkeypatch):
+    """Whoever wrote it may have been killed between its rename and the fsync of its folder."""
+    sha = ledger.put(declaration())
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1])
+    folder = (ledger.path / "objects" / sha[:2]).stat().st_ino
+    assert Ledger(ledger.path).put(declaration()) == sha
+    assert synced == [folder]
+    with Ledger(ledger.path).together():
+        ledger.put(declaration())
+    assert synced[1:] == [folder]
 
 
 def test_a_place_where_no_ledger_can_be_made(ledger, monkeypatch):

@@ -23,7 +23,7 @@ def made(toy, monkeypatch):
     """A ledger with one verification of the toy, mutants and all."""
     monkeypatch.setattr(registry, "load", lambda name: toy.idea())
     monkeypatch.setattr(registry, "load_experiments", lambda name: (toy.experiment(),))
-    toy.verify(seeds=8)
+    toy.verify(seeds=8, experiments=None)
     return Ledger(toy.ledger)
 
 
@@ -170,6 +170,57 @@ def test_a_retry_whose_first_try_is_elsewhere_stays_held_back(retried, tmp_path)
         there.put(retried.get(name))
     (one,) = recheck(there, [sha])
     assert (one.state, one.words) == ("agrees", ())
+
+
+@pytest.mark.parametrize("less", [[], None, ["at most 32 seeds"], ["at most 8 seeds", "and seen by experts"]], ids=str)
+def test_what_a_run_left_out_is_told_by_its_declaration(made, less):
+    """Else a verdict on less would pass for the latest on all."""
+
+    def silent(result, _):
+        del result["narrowed"]
+        result |= {} if less is None else {"narrowed": less}
+
+    assert "narrowed" in words(made, silent)
+
+
+def test_words_of_ones_own_are_no_account_of_what_a_budget_left(made):
+    def told(result, _):
+        result["remarks"] = [*result["remarks"], "no doubt is left"]
+        result["cut_short"] = True
+
+    said = words(made, told)
+    assert "remarks, no doubt is left: recorded, and not judged again" in said
+    assert "cut_short: recorded True, but the judge asks for no more" in said
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "line"),
+    [
+        ("master_seed", 7, "of several master seeds"),
+        ("condition", "nowhere", "'nowhere' in 'bench' was not declared"),
+        ("observation", {"parameters": {}, "observables": {}}, "do not fit the declaration"),
+        ("first_seed", 1, "are missing or there twice"),
+    ],
+)
+def test_observations_that_contradict_what_was_declared_are_no_excuse(made, part, value, line):
+    """What keeps a record from being judged must not keep it from being doubted."""
+
+    def lie(result, record):
+        result["evidence_log10"] = 99.0
+        declaration, first, *others = record["parents"]
+        record["parents"] = [declaration, made.put({**made.get(first), part: value}), *others]
+
+    assert line in words(made, lie)
+
+
+@pytest.mark.parametrize(
+    "one", [{"finished": 9, "record": "by nobody"}, {"finished": 0, "verdict": "supported"}], ids=str
+)
+def test_a_tale_of_an_earlier_run_without_a_record(made, one):
+    def told(result, _):
+        result["earlier"] = [{"master_seed": 5, "finished": 0, "verdict": "", "record": "", **one}]
+
+    assert "with master seed 5 is told of, and no record of it" in words(made, told)
 
 
 def test_mutants_that_were_tried_cannot_be_forgotten_unseen(retried):

@@ -71,7 +71,7 @@ def test_what_is_judged_again_is_the_same(toy, install, checked, defect):
     ids=str,
 )
 def test_what_was_asked_for_is_read_from_the_declaration(toy, checked, options):
-    found = toy.verify(**({"seeds": 8} | options))
+    found = toy.verify(**({"seeds": 8, "experiments": None} | options))
     (one,) = checked()
     assert (one.record, one.state, one.words) == (found.record, "agrees", ())
 
@@ -188,7 +188,7 @@ def test_without_an_observation_it_is_not_judged(toy, checked):
     assert f"no record {lost}" in one.words[0]
 
 
-def test_observations_that_do_not_belong_together_are_not_judged(toy, checked):
+def test_observations_that_do_not_belong_together_make_no_verdict(toy, checked):
     first, second = toy.verify(seeds=8), toy.verify(seeds=8, master_seed=1)
     ledger = Ledger(toy.ledger)
     record, other = ledger.get(first.record), ledger.get(second.record)
@@ -201,7 +201,7 @@ def test_observations_that_do_not_belong_together_are_not_judged(toy, checked):
     ):
         sha = ledger.put({**record, "parents": wrong})
         (one,) = recheck(ledger, [sha])
-        assert one.state == "not judged"
+        assert one.state == "differs"
         assert words in one.words[0]
 
 
@@ -226,7 +226,7 @@ def test_a_declaration_of_another_form_is_not_judged(toy, install, content):
         case_of(ledger, sha)
 
 
-def test_observations_that_miss_what_is_needed_are_not_judged(toy, checked):
+def test_observations_that_miss_what_is_needed_make_no_verdict(toy, checked):
     found = toy.verify(seeds=8)
     ledger = Ledger(toy.ledger)
     record = ledger.get(found.record)
@@ -236,7 +236,7 @@ def test_observations_that_miss_what_is_needed_are_not_judged(toy, checked):
         parents.append(ledger.put({**batch, "observation": {"parameters": {}, "observables": {}}}))
     sha = ledger.put({**record, "parents": parents})
     (one,) = recheck(ledger, [sha])
-    assert one.state == "not judged"
+    assert one.state == "differs"
     assert "do not fit the declaration" in one.words[0]
 
 

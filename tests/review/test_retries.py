@@ -77,6 +77,20 @@ def test_a_run_that_a_budget_cut_short_says_nothing(run):
     assert (after.verdict, after.gates) == ("supported", ())
 
 
+def test_a_theory_that_was_refuted_before_the_budget_was_spent_stays_refuted(run, toy):
+    """Else a budget would turn every failure into a trial run."""
+    run("off")
+    ledger = Ledger(toy.ledger)
+    (sha,) = ledger.find(schema=VERIFICATION)
+    record = ledger.get(sha)
+    assert record["result"]["verdict"] == "refuted"
+    content = ledger.get(record["parents"][0])["content"]
+    short = ledger.put({**record, "result": {**record["result"], "cut_short": True}})
+    (toy.ledger / "objects" / sha[:2] / f"{sha}.json").unlink()
+    (words,) = failed_before(Ledger(toy.ledger), "toy", content, 1)
+    assert words == f"refuted with master seed 0 (record {short[:8]})"
+
+
 def test_seeds_that_were_tried_later_do_not_hold_back_the_first(run):
     first = run(noise=0.1, seeds=4)
     assert first.verdict == "inconclusive"
