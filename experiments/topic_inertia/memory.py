@@ -59,7 +59,7 @@ def fading(length: int, slope: Array | float, ages: int = 32) -> tuple[Array, Ar
     return jnp.exp(-slope * age), (age < length).astype(float)
 
 
-def evenly(length: int) -> tuple[Array, Array]:
+def evenly(length: float) -> tuple[Array, Array]:
     """One weight of one, for all tokens before the last."""
     return jnp.ones(1), jnp.array([length - 1.0])
 
@@ -137,9 +137,17 @@ def observe_counter(key: Array, condition: Condition) -> Observation:
     scores = x[draw(keys[1], both[0], PROMPTS, 64)]
     age = jnp.arange(64)
     change = lambda length: jnp.mean(scores @ jnp.where(age < length, jnp.exp(-condition["slope"] * age), 0.0) < 0)
+    chance = change(condition["length"])
+    remembers = account(both[0], jnp.broadcast_to(x, (VOCABULARY,) * 2), x, *evenly(condition["length"]), terms=96)
     return Observation(
-        {"p": both[0], "q": both[1]},
-        {"chance": change(condition["length"]), "fall": jnp.log(change(8) / change(32))},
+        {**remembers, "q": both[1]},
+        # Nothing is trained here, for any length.
+        {
+            "chance": chance,
+            "change_as_bayes": chance,
+            "change_beyond": chance,
+            "fall": jnp.log(change(8) / change(32)),
+        },
     )
 
 
@@ -152,8 +160,8 @@ counters = Experiment(
     statement="the exact Bayes decision between two topics",
     level="idealized",
     observe=observe_counter,
-    observables=("chance",),
-    conditions=tuple(_counter(length, 0.0) for length in (8.0, 16.0, 32.0, 64.0)),
+    observables=("chance", "change_as_bayes", "change_beyond"),
+    conditions=tuple(_counter(length, 0.0) for length in (4.0, 8.0, 16.0, 32.0, 64.0)),
 )
 leaky = Experiment(
     name="leaky counter",
