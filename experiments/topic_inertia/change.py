@@ -19,6 +19,7 @@ from idealab.experiments.topic_inertia.domains import (
     long_diluted_prompts,
     long_prompts,
 )
+from idealab.experiments.topic_inertia.prompts import draw
 from jax import Array
 from jax.scipy.special import gammaln, logsumexp
 
@@ -113,7 +114,7 @@ def observe_prompts(key: Array, condition: Condition) -> Observation:
 
     def changed(length: int) -> Array:
         key_tokens, key_order = jax.random.split(jax.random.fold_in(key_prompts, length))
-        tokens = jax.random.categorical(key_tokens, jnp.log(chances), shape=(2000, length))
+        tokens = draw(key_tokens, chances, 2000, length)
         if condition["order"] == "shuffled":
             tokens = jax.random.permutation(key_order, tokens, axis=1, independent=True)
         age = jnp.arange(length)[::-1]
@@ -131,7 +132,7 @@ def observe_overlap(key: Array, condition: Condition) -> Observation:
     key_model, key_chances, key_prompts = jax.random.split(key, 3)
     scores, chances = trained_scores(key_model, condition["share"]), drawn_chances(key_chances, condition)
     each = jnp.concatenate([chances[:1], jnp.full(4, chances[B] / 4), chances[2:]])
-    tokens = jax.random.categorical(key_prompts, jnp.log(each), shape=(4096, 24))
+    tokens = draw(key_prompts, each, 4096, 24)
     counts = jnp.sum(tokens[:, :, None] == jnp.arange(5), axis=1)
     votes = jnp.log(counts) + jnp.concatenate([scores[:1] + _TIES, jnp.full(4, scores[B])])
     winner = jnp.argmax(votes, axis=1)
