@@ -8,7 +8,7 @@
     verdict = "supported"            # the default
     select = ["loss_clock"]          # and seeds, levels, settings, quick, master_seed, precision: as for `verify`
 
-    [clock.expect]                   # by default each signature is "present"
+    [clock.expect]                   # by default each primary signature is "present"
     "loss_clock[digits]" = "partial"
 
 What is expected of a signature holds everywhere, or in the one experiment that is named in brackets.

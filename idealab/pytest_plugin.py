@@ -59,7 +59,8 @@ def _is_ours(file: Path) -> bool:
     """Whether anything in a file speaks of idealab, or looks like a slip for it, or is a claim but for the head."""
     text, content = _read(file)
     schema = content.get("schema")
-    slip = isinstance(schema, str) and difflib.get_close_matches(schema.casefold(), [SCHEMA])
+    whose = schema.casefold().partition("/")[0] if isinstance(schema, str) else ""
+    slip = whose == "claims" or difflib.get_close_matches(whose, ["idealab"])
     claim = schema is None and any(isinstance(table, dict) and "idea" in table for table in content.values())
     return "idealab" in text.casefold() or bool(slip) or claim
 

@@ -151,8 +151,9 @@ def test_a_changed_declaration_is_said_once_and_every_item_fails(pytester, toy, 
     assert screen.count("[a] not judged: see the first item of this claim") == 4
 
 
-def test_a_file_that_says_it_is_for_another_is_left_alone_unless_it_is_named(collected) -> None:
-    theirs = 'schema = "insurance/policies/2"\n[insurance]\npaid = true\n'
+@pytest.mark.parametrize("schema", ["insurance/policies/2", "acme/claims/1", "clinical/claims/2"])
+def test_a_file_that_says_it_is_for_another_is_left_alone_unless_it_is_named(collected, schema: str) -> None:
+    theirs = f'schema = "{schema}"\n[insurance]\npaid = true\n'
     assert "no tests collected" in collected(theirs)
     assert "expected schema = 'idealab/claims/1'" in collected(theirs, "claims.toml")
 

@@ -12,6 +12,7 @@ again, and are compared instead.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,8 +30,6 @@ from idealab.review.rejudge import EPSILON, Case, NotJudged, case_of
 from idealab.review.retries import REPEATED, failed_elsewhere
 from idealab.symbolic.prediction import Prediction
 from idealab.verification import Cost, Verification
-
-_ROUNDING = 1e-9  # of the largest number; two draws differ by more, in one array at least
 
 
 @dataclass(frozen=True)
@@ -186,13 +185,28 @@ def _pairs(one: Run, other: Run) -> Iterator[tuple[Mapping[str, Any], Mapping[st
 
 
 def _copied(one: Run, run: Run) -> bool:
-    """Whether two runs on different master seeds observed the same but for rounding, where seeds are not all alike."""
-    pairs = [(a, b) for a, b in _pairs(one, run) if any(map(_varies, a["observables"].values()))]
-    return bool(pairs) and all(largest_difference(*pair) < _ROUNDING for pair in pairs)
+    """Whether half of the seeds of a run, or more, observed what one of another master seed did, but for rounding.
+
+    In whatever order; seeds that are like others of their own run, as without chance, tell nothing.
+    """
+    rows, known = Counter(_rows(run)), {*_rows(one)}
+    telling = [row for row, often in rows.items() if often == 1]
+    return bool(telling) and 2 * sum(row in known for row in telling) >= len(telling)
 
 
-def _varies(values: Sequence[Any]) -> bool:
-    return len({digest({"value": value}) for value in values}) > 1
+def _rows(run: Run) -> Iterator[str]:
+    """What each seed observed in each condition, to nine digits, as a hash."""
+    for place, batches in run.batches.items():
+        for batch in batches:
+            seen = batch["observation"]["observables"]
+            for seed in range(batch["seeds"]):
+                yield digest({"place": list(place), "row": [_rounded(seen[name][seed]) for name in sorted(seen)]})
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_rounded(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return f"{value:.9g}" if isinstance(value, (int, float)) else value
 
 
 def _questions(case: Case, runs: Sequence[Run]) -> Iterator[Question]:

@@ -234,8 +234,9 @@ def judged_again(
 
 
 def _narrowed(said: Sequence[str], case: Case, with_mutants: bool) -> Sequence[str]:
-    """What a run left out; of experiments that were handed in as it was told, which passes for all in no case."""
-    return said if HANDED_IN in said else (*case.narrowed, *(() if with_mutants else (NO_MUTANTS,)))
+    """What a run left out; that experiments were handed in is as it was told, which passes for all in no case."""
+    handed = (HANDED_IN,) if HANDED_IN in said else ()
+    return (*case.narrowed, *handed, *(() if with_mutants else (NO_MUTANTS,)))
 
 
 def _outcome(

@@ -18,6 +18,9 @@ _NOT_CLAIMED = {"max_seeds", "block"}
 _DECIDED = {"refuted", "partial"}  # against the claim, by cells that are absent at a threshold for any number of looks
 
 
+_AGAINST = {"breaks": "does_not_matter", "does_not_matter": "breaks"}
+"""What a control shows that fails, by what it should."""
+
 REPEATED = "the same claim was tried before on other seeds"
 """How the gate begins that holds such a run back."""
 
@@ -78,11 +81,18 @@ def _verdicts(store: Ledger, idea: str, content: Mapping[str, Any]) -> Iterator[
             result = store.get(sha)["result"]
             seed, verdict = result["environment"]["master_seed"], result["verdict"]
             short, declared = result.get("cut_short", False), store.get(result["declaration"])["content"]
-            same = (not short or verdict in _DECIDED) and _claim(declared) == _claim(content)
+            told = not short or verdict in _DECIDED or _spoke_against(result)
+            same = told and _claim(declared) == _claim(content)
         except (LedgerError, KeyError, TypeError):  # damaged, or written by a version that said other things
             continue
         if same:
             yield seed, verdict, sha
+
+
+def _spoke_against(result: Mapping[str, Any]) -> bool:
+    """Whether a run that a budget cut short had seen a primary signature or a control fail by then."""
+    failed = any(one["primary"] and one["refuted_as_stated"] for one in result["signatures"])
+    return failed or any(_AGAINST.get(one["expected"]) == one["seen"] for one in result["controls"])
 
 
 def _words(said: Mapping[int, tuple[str, str]]) -> list[str]:

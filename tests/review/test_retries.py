@@ -91,6 +91,31 @@ def test_a_theory_that_was_refuted_before_the_budget_was_spent_stays_refuted(run
     assert words == f"refuted with master seed 0 (record {short[:8]})"
 
 
+@pytest.mark.parametrize("part", ["signature", "control"])
+def test_what_a_run_cut_short_had_seen_fail_counts(toy, part):
+    toy.verify(mutants=False)
+    ledger = Ledger(toy.ledger)
+    (sha,) = ledger.find(schema=VERIFICATION)
+    record = ledger.get(sha)
+    content = ledger.get(record["parents"][0])["content"]
+
+    def put(master_seed, **fields):
+        environment = {**record["result"]["environment"], "master_seed": master_seed}
+        result = {**record["result"], "cut_short": True, "verdict": "inconclusive", "environment": environment}
+        ledger.put({**record, "result": {**result, **fields}})
+
+    (control, *others), (signature, *rest) = record["result"]["controls"], record["result"]["signatures"]
+    put(4, controls=[{**control, "seen": "undecided"}, *others])
+    assert failed_before(ledger, "toy", content, 1) == [], "what is open has not failed"
+    if part == "signature":
+        put(5, signatures=[{**signature, "refuted_as_stated": True}, *rest])
+    else:
+        against = {"breaks": "does_not_matter", "does_not_matter": "breaks"}[control["expected"]]
+        put(5, controls=[{**control, "seen": against}, *others])
+    (words,) = failed_before(ledger, "toy", content, 1)
+    assert words.startswith("inconclusive with master seed 5")
+
+
 def test_seeds_that_were_tried_later_do_not_hold_back_the_first(run):
     first = run(noise=0.1, seeds=4)
     assert first.verdict == "inconclusive"
