@@ -10,6 +10,7 @@ import click
 import pytest
 
 from idealab.cli.group import group
+from idealab.explore.sweep import refusal, trials
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,6 +32,18 @@ def _command(name: str) -> click.Command:
 def test_a_command_of_the_readme_exists_and_parses(line):
     name, *arguments = shlex.split(line)[1:]
     assert _command(name).make_context(name, arguments).params is not None
+
+
+SWEEPS = sorted(
+    set(re.findall(r"idealab (sweep [^`\n]*)", README + (ROOT / "docs" / "clusters.md").read_text("utf-8")))
+)
+
+
+@pytest.mark.parametrize("line", [line for line in SWEEPS if "--set" in line])
+def test_a_sweep_that_is_shown_is_not_refused(line):
+    name, *arguments = shlex.split(line)
+    given = _command(name).make_context(name, arguments).params
+    assert refusal(trials(given["ideas"], dict(given["settings"]), given["master_seeds"]), {}) == ""
 
 
 @pytest.mark.parametrize("option", VERIFY_OPTIONS)
