@@ -24,7 +24,7 @@ idea = Idea(
         "a label, or a b where it is rare, must first have occurred; more tokens that say nothing leave none to vote",
         "the published synthetic protocol (benchmarks/published_protocol.py): its hump is there, its fall to zero at "
         "256 tokens comes from attention being rounded to three decimals; without that, tokens of one component that "
-        "are drawn equally often stay on the phase boundary, and the chance does not fall",
+        "are drawn equally often, with odds near one as |W| = 1 keeps them, stay near the phase boundary",
         "more ambiguous topics: the chance rises where that means near frequencies, diluted prompts or even odds, and "
         "falls only where tokens that both topics have are no change; the paper's third version claims a fall, its "
         "fourth that there is no rise",

@@ -368,7 +368,7 @@ signatures = (
     signature("change", exact, Equals(rtol=1e-9, atol=sp.Rational(1, 2) / sqrt(prompts)), DRAWN),
     signature("log_change", deviations, Equals(atol=length / T + apart), GENERIC),
     signature("inertia", deviations, Trend(along="T"), TURNED),
-    signature("boundary", phases, Threshold(along="p_b", level=0.5), "a prompt of a thousand tokens is long"),
+    signature("boundary", phases, Threshold(along="p_b", level=0.5), "a prompt of two thousand tokens is long"),
     signature("by_closeness", ambiguity, Trend(along="p_b"), TURNED),
     signature("by_dilution", ambiguity, Trend(along="p_0"), TURNED),
     signature("by_odds", ambiguity, Trend(along="share"), TURNED),
