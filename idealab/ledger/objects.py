@@ -203,7 +203,7 @@ class Objects:
         """Many records at once, of which none rests on another: all outlive a power cut when this ends.
 
         Each is whole or not there, as ever. The disk makes durable at one go what several wait for at once, and the
-        names in a folder once.
+        names in a folder once. Until it ends, what another process reads of them is not safe from a power cut yet.
         """
         from concurrent.futures import ThreadPoolExecutor, wait  # here, because looking into a ledger does not need it
 
