@@ -11,19 +11,14 @@ import os
 import re
 import stat
 import time
-from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from idealab.errors import LedgerError
 from idealab.ledger.records import LARGEST, decode
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
 
 _OBJECT = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})\.json", re.ASCII)
 _TEMPORARY = re.compile(r"(?:[0-9a-f]{2}/)?\.[0-9a-f]+-[0-9]+\.tmp", re.ASCII)
@@ -34,18 +29,7 @@ _REMEDY = {
     errno.EFBIG: "a limit on the size of files is reached: raise it (ulimit -f)",
     errno.EIO: "the disk is at fault: see to it",
 } | {code: "it is not a directory: move that file away" for code in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR)}
-_AT_ONCE, _PENDING = 4, 64
-"""Of many records that are written together: how many wait for the disk side by side, and how many in memory."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-
-
-@dataclass
-class _Batch:
-    """Records that are written together: who writes them, what is not done yet, and the folders of their names."""
-
-    pool: ThreadPoolExecutor
-    pending: deque[Future[None]] = field(default_factory=deque["Future[None]"])
-    folders: set[Path] = field(default_factory=set[Path])
 
 
 class Objects:
@@ -54,7 +38,7 @@ class Objects:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lasting = set[Path]()  # folders that this process knows to outlive a power cut
-        self._batch: _Batch | None = None  # what is being written together
+        self._unsettled: set[Path] | None = None  # folders whose names `together` makes durable at its end
 
     def file(self, sha: str) -> Path:
         """Return where the record of this name is, or would be."""
@@ -135,16 +119,8 @@ class Objects:
         return os.path.isdir(self.path / "objects")
 
     def write(self, sha: str, data: bytes) -> None:
-        """Make the bytes visible under their name, all at once and only when they have reached the disk.
-
-        Within `together` this is done by its end, and so is the complaint where it cannot be done.
-        """
-        if self._batch is None:
-            self._write(self.file(sha), data)
-            return
-        if len(self._batch.pending) >= _PENDING:
-            self._batch.pending.popleft().result()
-        self._batch.pending.append(self._batch.pool.submit(self._write, self.file(sha), data))
+        """Make the bytes visible under their name, all at once and only when they have reached the disk."""
+        self._write(self.file(sha), data)
 
     def set_aside(self, sha: str) -> Path:
         """Take the name from a damaged record, which stays beside it as ``<sha256>.damaged``; return its file."""
@@ -202,24 +178,19 @@ class Objects:
     def together(self) -> Generator[None]:
         """Many records at once, of which none rests on another: all outlive a power cut when this ends.
 
-        Each is whole or not there, as ever. The disk makes durable at one go what several wait for at once, and the
-        names in a folder once. Until it ends, what another process reads of them is not safe from a power cut yet.
+        Each is whole or not there, as ever; the names in a folder are made durable once, at the end. Until then, what
+        another process reads of them is not safe from a power cut.
         """
-        from concurrent.futures import ThreadPoolExecutor, wait  # here, because looking into a ledger does not need it
-
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            self._batch = batch = _Batch(pool)
+        self._unsettled = folders = set[Path]()
+        try:
+            yield
+        finally:  # also where something went wrong: what is written is there
+            self._unsettled = None
             try:
-                yield
-                for written in batch.pending:
-                    written.result()
-            finally:  # what is begun is ended, also where something went wrong
-                wait(batch.pending)
-                self._batch = None
-                try:
-                    list(pool.map(_sync, sorted(batch.folders)))
-                except OSError as error:
-                    raise self._refusal("written", error) from error
+                for folder in sorted(folders):
+                    _sync(folder)
+            except OSError as error:
+                raise self._refusal("written", error) from error
 
     def settle(self, sha: str) -> None:
         """Make the name of a record durable that is there: whoever wrote it may have been killed before that."""
@@ -229,10 +200,10 @@ class Objects:
             raise self._refusal("written", error) from error
 
     def _settle(self, folder: Path) -> None:
-        if self._batch is None:
+        if self._unsettled is None:
             _sync(folder)
         else:
-            self._batch.folders.add(folder)
+            self._unsettled.add(folder)
 
     def _make(self, folder: Path) -> None:
         """Make a folder of the ledger, and the names of it and of those above it durable."""

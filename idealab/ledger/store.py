@@ -101,7 +101,7 @@ class Ledger:
     def together(self) -> AbstractContextManager[None]:
         """Within this, what is put or taken is there, and outlives a power cut, from its end on: many records, quickly.
 
-        None of them may rest on another of them, and what cannot be written is said at the end.
+        None of them may rest on another of them.
         """
         return self._objects.together()
 
