@@ -43,7 +43,7 @@ _QUICKLY_MADE = {
     "xla_cpu_use_fusion_emitters": False,
 }
 """For programs of hundreds of small kernels, which take longer to make than to run: made in half the time, seen to run
-as fast within a tenth. Loops that run for long are compiled with :func:`compiler_options` alone."""
+as fast within a fifth. Loops that run for long are compiled with :func:`compiler_options` alone."""
 
 
 class Program(NamedTuple):
