@@ -12,7 +12,7 @@ from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from jax import Array
 from jax.scipy.special import ndtri
 
-from idealab.experiment import Condition, Experiment, Observation
+from idealab.experiment import Condition, Experiment, Observation, Range
 
 PROMPTS = 20000
 
@@ -172,6 +172,47 @@ leaky = Experiment(
     conditions=(_counter(16.0, 0.5),),
 )
 
+LATE = (200, 1000)
+
+
+def observe_leaky(key: Array, condition: Condition) -> Observation:
+    """A sum of log-odds that loses a part with every token: how often it is negative after T/2 to T tokens."""
+    keys = jax.random.split(key)
+    both = topics(keys[0], condition["spread"])
+    x, slope = jnp.log(both[0] / both[1]), condition["slope"]
+
+    def read(total: Array, key: Array) -> tuple[Array, Array]:
+        total = jnp.exp(-slope) * total + x[draw(key, both[0], 2000, 1)[:, 0]]
+        return total, jnp.mean(total < 0)
+
+    negative = jax.lax.scan(read, jnp.zeros(2000), jax.random.split(keys[1], LATE[-1]))[1]
+    mean = x @ both[0]
+    spread = jnp.sqrt((x - mean) ** 2 @ both[0])
+    third, fourth = (((x - mean) / spread) ** power @ both[0] for power in (3, 4))
+    cumulants = {"mu": mean, "sigma": spread, "skew": third, "excess": fourth - 3}
+    return Observation(
+        {**cumulants, "slope": slope},
+        {"leaky_plateau": jnp.stack([jnp.mean(negative[late // 2 : late]) for late in LATE])},
+    )
+
+
+leaky_plateau = Experiment(
+    name="leaky plateau",
+    statement="a leaky sum of log-odds in prompts of up to 1000 tokens, over the last half of each length",
+    level="idealized",
+    observe=observe_leaky,
+    observables=("leaky_plateau",),
+    conditions=tuple(
+        Condition({"slope": slope, "spread": spread}, f"slope={slope:g}, spread={spread:g}")
+        for slope, spread in ((0.1, 0.5), (0.05, 0.4), (0.2, 0.7))
+    ),
+    checkpoints={"leaky_plateau": ("T", tuple(map(float, LATE)))},
+    ranges={
+        "slope": Range(0.03, 0.2, "tokens that weigh must be many, and fewer than half of the prompt"),
+        "spread": Range(0.3, 0.8, "the sum must be near a normal law where it is zero, and changes seen"),
+    },
+)
+
 # --- A memory with a ceiling ------------------------------------------------------------------------------------------
 
 
@@ -318,4 +359,4 @@ mixed = Experiment(
     block=8,
 )
 
-experiments = (attention, order, counters, leaky, bounded, switch, mixed)
+experiments = (attention, order, counters, leaky, leaky_plateau, bounded, switch, mixed)

@@ -8,7 +8,9 @@ import math
 import numpy as np
 import pytest
 import sympy as sp
-from idealab.theory.topic_inertia import ceiling, forgetting as theory
+from idealab.theory.topic_inertia import ceiling, forgetting as theory, leaky
+
+from idealab.symbolic.prediction import Prediction
 
 SIGNATURES = {signature.name: signature for signature in theory.signatures}
 P = np.array([0.5, 0.2, 0.3])
@@ -102,6 +104,34 @@ def test_the_share_at_which_half_of_the_prompts_turn():
     new = round(share * (T - 1))
     sums = 5.0 + S[0] @ draw.multinomial(T - 1 - new, P, size=20000).T + S[0] @ draw.multinomial(new, q, size=20000).T
     assert np.mean(sums < 0) == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("slope", [0.03, 0.1, 0.2])
+@pytest.mark.parametrize("q", [(0.3, 0.3, 0.4), (0.4, 0.3, 0.3), (0.35, 0.15, 0.5)])
+def test_a_leaky_memory_has_the_plateau_of_all_its_ages(slope, q):
+    """Against the exact chance with ages to 600, of which the last weigh below 1e-7, and with an own score of zero."""
+    x = np.log(P / np.array(q))
+    mu = P @ x
+    sigma = math.sqrt(P @ (x - mu) ** 2)
+    skew, kurtosis = (P @ ((x - mu) / sigma) ** power for power in (3, 4))
+    (plateau,) = leaky.signatures
+    known = {"mu": mu, "sigma": sigma, "slope": slope}
+    found = float(plateau.prediction.to_numpy()(**known))
+    orders = {"skew": skew, "excess": kurtosis - 3}
+    allowed = float(Prediction(plateau.criterion.formulas["atol"]).to_numpy()(**known, **orders))
+    ages = np.arange(600.0)
+    reach = mu / (1 - math.exp(-slope)) + 9 * sigma / math.sqrt(1 - math.exp(-2 * slope))
+    exact = SIGNATURES["remembered_change"].prediction.to_numpy()(
+        recall=np.exp(-slope * ages),
+        ages=np.ones(600),
+        p=P,
+        last=P,
+        s=np.tile(x, (3, 1)),
+        own=np.zeros(3),
+        reach=np.array(reach),
+        u=(2 * np.arange(200) + 1) * np.pi / reach,
+    )
+    assert abs(found - float(exact)) < allowed < 0.35 * found
 
 
 # --- A ceiling --------------------------------------------------------------------------------------------------------

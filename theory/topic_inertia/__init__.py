@@ -4,10 +4,10 @@ becomes exponentially rare.
 
 The model is one layer of attention without positions, f_W(X) = X^T softmax(X W x_last), of which W is trained on the
 next token. `training` says what descent makes of W, `change` when such a model changes the topic of a prompt, and
-`forgetting` what becomes of it when memory fades.
+`forgetting` what becomes of it when memory fades, `leaky` in prompts of any length.
 """
 
-from idealab.theory.topic_inertia import change, forgetting, keys, training
+from idealab.theory.topic_inertia import change, forgetting, keys, leaky, training
 
 from idealab.idea import Idea, Named, Reference
 
@@ -48,6 +48,8 @@ idea = Idea(
         change.BAHADUR,
         *forgetting.references,
     ),
-    signatures=Named(*training.signatures, *change.signatures, *keys.signatures, *forgetting.signatures),
+    signatures=Named(
+        *training.signatures, *change.signatures, *keys.signatures, *forgetting.signatures, *leaky.signatures
+    ),
     assumptions=Named(*training.assumptions, *change.assumptions, *forgetting.assumptions),
 )

@@ -384,7 +384,7 @@ failure_modes = (
     "about exp(-depth - 3/2); two layers of attention leave exact Bayes a little at twice the length (beyond_training)",
     "one layer of attention is not exact Bayes, as a weighted mean is no sum of log-odds: without positions it changes "
     "the topic a fifth more often at its training length and several times as often at four times that",
-    "attention with a bias towards the recent: the plateau of a leaky memory, whatever the length",
+    "attention with a bias towards the recent: the plateau of a leaky memory, whatever the length (leaky_plateau)",
     "documents that switch topic: a recurrent network follows the exact filter and has no more inertia than that; "
     "attention without positions has",
     "text: words come in clusters, so that the chance falls far less than the words alone would make it (independent)",
