@@ -12,7 +12,8 @@ topic where the model of A and B says something else than the model of A. Attent
 tokens are compared. That W has length one when it is tested could not be read there, but W as trained is far off.
 Their numbering of components among tokens that nothing compares, and where W starts, differ here.
 
-Prints changes of 5,000 prompts (50 topics of 100) for each length, mean and standard deviation over repetitions.
+Prints changes of 5,000 prompts (50 topics of 100) for each length, mean and standard deviation over repetitions; and
+the odds, larger over smaller, between the tokens of a component where one changes to the other at |W| = 1, not rounded.
 """
 
 from __future__ import annotations
@@ -110,10 +111,13 @@ def said(scores: Array, counts: Array, component: Array, decimals: int | None) -
     return most + [int(j) for j in np.flatnonzero(counts) if j not in most and any(alike(j, i) for i in most)]
 
 
-def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int | None], ...]) -> Array:
+def changes(
+    draw: np.random.Generator, settings: tuple[tuple[float | None, int | None], ...]
+) -> tuple[Array, list[float]]:
     """Changes of 5,000 prompts for each setting (length of W, decimals) and length, shape (2, settings, T).
 
-    All, and those from one token to another of the same component.
+    All, and those from one token to another of the same component; of these the logarithms of odds at |W| = 1, not
+    rounded, in the longest prompts.
     """
     tokens, keys, labels, counts, seen = [], [], [], [], []
     for _ in range(TOPICS):
@@ -139,7 +143,7 @@ def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int |
     data = [jnp.array(part) for part in (keys, labels, counts)]
     e = jnp.array(tokens)
     both, alone = (np.array(trained(e, *(part[:, :n] for part in data))) for n in (2 * PROMPTS, PROMPTS))
-    found = np.zeros((2, len(settings), len(LENGTHS)))
+    found, log_odds = np.zeros((2, len(settings), len(LENGTHS))), []
     for vectors, w_both, w_alone, (first, edges) in zip(tokens, both, alone, seen, strict=True):
         group = [(components(one)[0], components(other)[0]) for one, other in zip(first, edges, strict=True)]
         for n, length in enumerate(LENGTHS):
@@ -152,8 +156,11 @@ def changes(draw: np.random.Generator, settings: tuple[tuple[float | None, int |
                     a, b = (said(one, m, of, decimals) for one, of in zip(h, group[k], strict=True))
                     now = b[int(draw.integers(len(b)))]
                     changed = now not in a and not set(a) <= set(b)
-                    found[:, number, n] += changed, changed and group[k][1][now] == group[k][1][a[0]]
-    return found
+                    inside = changed and group[k][1][now] == group[k][1][a[0]]
+                    found[:, number, n] += changed, inside
+                    if inside and (size, decimals, length) == (1.0, None, LENGTHS[-1]):
+                        log_odds.append(abs(float(h[1][now] - h[1][a[0]])))
+    return found, log_odds
 
 
 SETTINGS: tuple[tuple[float | None, int | None], ...] = ((1.0, 3), (1.0, None), (2.0, 3), (4.0, 3), (None, 3))
@@ -161,9 +168,11 @@ SETTINGS: tuple[tuple[float | None, int | None], ...] = ((1.0, 3), (1.0, None), 
 
 def main(repetitions: int = 4) -> None:
     """Print the table."""
-    start, found = time.perf_counter(), []
+    start, found, log_odds = time.perf_counter(), [], []
     for number in range(repetitions):
-        found.append(changes(np.random.default_rng(number), SETTINGS))
+        seen, odds = changes(np.random.default_rng(number), SETTINGS)
+        found.append(seen)
+        log_odds += odds
         print(f"{number + 1} of {repetitions}, {time.perf_counter() - start:.0f} s", file=sys.stderr)
     (mean, within), spread = np.mean(found, axis=0), np.std(found, axis=0)[0]
     print("T".rjust(34), *(f"{length:9d}" for length in LENGTHS))
@@ -177,6 +186,8 @@ def main(repetitions: int = 4) -> None:
                 "of these, within a component".rjust(34),
                 *(f"{part:4.0f}     " for part in within[SETTINGS.index((size, None))]),
             )
+    parts = ", ".join(f"{odds:.2f}" for odds in np.exp(np.quantile(log_odds, (0.25, 0.5, 0.75, 1))))
+    print(f"odds inside components that change at T = {LENGTHS[-1]}: quartiles and largest {parts} ({len(log_odds)})")
 
 
 if __name__ == "__main__":
