@@ -257,7 +257,10 @@ def test_what_a_test_is_marked_with_is_verified_before_it(tmp_path: Path, named_
     [
         ('("max_margn")', "test_paper.py: [test_it] no idea named 'max_margn'; did you mean 'max_margin'?"),
         ('("max_margin", seeds="many")', "test_paper.py: [test_it] seeds = 'many' must be a whole number"),
-        ('("max_margin", verdit="refuted")', "test_paper.py: [test_it] no field named 'verdit'; did you mean 'verdict'?"),
+        (
+            '("max_margin", verdit="refuted")',
+            "test_paper.py: [test_it] no field named 'verdit'; did you mean 'verdict'?",
+        ),
         ('("max_margin", "supported")', "[test_it] @pytest.mark.idealab('max_margin', 'supported'): expected one idea"),
         (".skipped", "[test_it] @pytest.mark.idealab(): expected one idea by its name, then fields"),
     ],

@@ -37,7 +37,7 @@ class Objects:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lasting = set[Path]()  # folders that this process knows to outlive a power cut
+        self._lasting = set[str]()  # folders that this process knows to outlive a power cut
         self._unsettled: set[Path] | None = None  # folders whose names `together` makes durable at its end
 
     def file(self, sha: str) -> Path:
@@ -190,6 +190,7 @@ class Objects:
                 for folder in sorted(folders):
                     _sync(folder)
             except OSError as error:
+                self._lasting.clear()
                 raise self._refusal("written", error) from error
 
     def settle(self, sha: str) -> None:
@@ -206,16 +207,20 @@ class Objects:
             self._unsettled.add(folder)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder of the ledger, and the names of it and of those above it durable."""
-        if folder in self._lasting:
+        """Make a folder of the ledger, and the names of it and of those above it durable (in `together` at its end)."""
+        if str(folder) in self._lasting:
             return
         absent = {place for place in (folder, *folder.parents) if not os.path.isdir(place)}
         os.makedirs(folder, exist_ok=True)
-        # Also those that are there: a process that was killed may have made them without coming to this.
-        places = absent | {self.path, self.path / "objects", folder}
-        for place in sorted(places - self._lasting):
-            _sync(place.parent)
-            self._lasting.add(place)
+        # Also those that are there: a process that was killed may have made them without coming to this. With a folder
+        # all become durable that stand beside it by now, whoever has made them.
+        root = self.path / "objects"
+        beside = {f"{root}{os.sep}{name}" for name in os.listdir(root)} if folder.parent == root else set[str]()
+        for place in sorted(absent | {self.path, root, folder}):
+            if str(place) not in self._lasting:
+                self._settle(place.parent)
+                self._lasting.add(str(place))
+        self._lasting |= beside
 
     def _refusal(self, verb: str, error: OSError) -> LedgerError:
         remedy = _REMEDY.get(error.errno or 0, "see to its permissions")

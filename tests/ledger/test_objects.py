@@ -244,3 +244,40 @@ def test_a_pipe_that_is_named_like_a_record_is_not_waited_for(ledger):
     fresh = Ledger(ledger.path)
     assert fresh.find() == [sha]
     assert [f"{pipe} is no regular file; move it away" in line for line in fresh.health().damaged] == [True]
+
+
+def test_folders_are_made_durable_together_and_not_one_by_one(ledger, tmp_path, monkeypatch):
+    """The 256 of them would else be as many waits for the disk, in every process."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1])
+    with ledger.together():
+        names = [ledger.put(declaration(number)) for number in range(100)]
+    shards = {file_of(ledger, sha).parent for sha in names}
+    top = (ledger.path / "objects").stat().st_ino
+    assert synced.count(top) == 1
+    assert all(synced.count(shard.stat().st_ino) == 1 for shard in shards)
+    synced.clear()
+    again = Ledger(ledger.path)
+    for number in range(100):
+        again.put(declaration(number + 100))
+    new = {file_of(again, sha).parent for sha in again.find()} - shards
+    assert len(new) <= synced.count(top) <= len(new) + 1, "once for all that were there, and for each that was not"
+
+
+def test_folders_whose_names_could_not_be_made_durable_are_not_taken_for_lasting(ledger, monkeypatch):
+    fsync, refused = os.fsync, []
+
+    def refuse(handle):
+        if refused and stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(LedgerError, match="the disk is at fault"), ledger.together():
+        sha = ledger.put(declaration())
+        refused.append(1)
+    refused.clear()
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1])
+    assert ledger.put(declaration(1)) != sha
+    assert (ledger.path / "objects").stat().st_ino in synced
