@@ -1,6 +1,12 @@
 """The objects of a ledger: files that are named by the hash of their bytes, written once, whole or not at all.
 
 ``objects/ab/<sha256>.json`` has that name only once its bytes are on the disk, and is never changed or deleted.
+
+This is all that the ledger asks of a file system: making a file of a random name and no other's, fsync, rename over a
+name, reading a file by its name, listing a folder. No lock, no append, no link, no memory map, which network file systems
+have only in part. What these do otherwise costs time and no evidence: a listing may be old (what is missing in it is
+simulated or written again, to the same bytes), and a request that was sent twice may report that there is no such file,
+or that there is one already, although it was done (it is done again).
 """
 
 from __future__ import annotations
@@ -21,7 +27,8 @@ from idealab.errors import LedgerError
 from idealab.ledger.records import LARGEST, decode
 
 _OBJECT = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})\.json", re.ASCII)
-_TEMPORARY = re.compile(r"(?:[0-9a-f]{2}/)?\.[0-9a-f]+-[0-9]+\.tmp", re.ASCII)
+_TEMPORARY = re.compile(r"(?:[0-9a-f]{2}/)?\.(?:[0-9a-f]+-[0-9]+\.tmp|nfs[0-9a-f]+)", re.ASCII)
+"""Of a process that was killed; or what NFS calls a file that is deleted or replaced while somebody reads it."""
 _ABANDONED = 24 * 3600.0  # seconds after which a temporary file belongs to no living process
 _REMEDY = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -78,6 +85,17 @@ class Objects:
             If they cannot be read, or it is no file that holds bytes: a pipe would be waited for without end.
         """
         file = self.file(sha)
+        for again in (True, False):
+            try:
+                return self._read(file, most)
+            except OSError as error:
+                # On NFS, where somebody has just put the same bytes in its place.
+                if error.errno == errno.ESTALE and again:
+                    continue
+                raise LedgerError(f"record {file} cannot be read ({error.strerror}); restore it from a copy") from error
+        raise AssertionError
+
+    def _read(self, file: Path, most: int) -> tuple[bytes, float] | None:
         try:
             with open(file, "rb", buffering=0, opener=_without_waiting) as stream:
                 about = os.fstat(stream.fileno())
@@ -85,8 +103,6 @@ class Objects:
                     return _first(stream, min(most, about.st_size + 1)), about.st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError as error:
-            raise LedgerError(f"record {file} cannot be read ({error.strerror}); restore it from a copy") from error
         raise LedgerError(f"record {file} is no regular file; move it away")
 
     def begins(self, sha: str, beginning: bytes) -> bool:
@@ -146,14 +162,15 @@ class Objects:
                     file.unlink()
 
     def _write(self, target: Path, data: bytes) -> None:
-        try:
+        for again in (True, True, False):
             try:
-                self._write_once(target, data)
-            except FileNotFoundError:  # somebody cleared the folder or the temporary away: clocks jump, people delete
-                self._lasting.clear()
-                self._write_once(target, data)
-        except OSError as error:
-            raise self._refusal("written", error) from error
+                return self._write_once(target, data)
+            except OSError as error:
+                # Somebody cleared the folder or the temporary away (clocks jump, people delete), or NFS has asked twice.
+                if isinstance(error, (FileNotFoundError, FileExistsError)) and again:
+                    self._lasting.clear()
+                    continue
+                raise self._refusal("written", error) from error
 
     def _write_once(self, target: Path, data: bytes) -> None:
         temporary = target.parent / _temporary_name()
