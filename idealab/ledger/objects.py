@@ -3,8 +3,8 @@
 ``objects/ab/<sha256>.json`` has that name only once its bytes are on the disk, and is never changed or deleted.
 
 This is all that the ledger asks of a file system: making a file of a random name and no other's, fsync, rename over a
-name, reading a file by its name, listing a folder. No lock, no append, no link, no memory map, which network file systems
-have only in part. What these do otherwise costs time and no evidence: a listing may be old (what is missing in it is
+name, reading a file by its name, listing a folder. No lock, append, link or memory map, which network file systems have
+only in part. What these do otherwise costs time and no evidence: a listing may be old (what is missing in it is
 simulated or written again, to the same bytes), and a request that was sent twice may report that there is no such file,
 or that there is one already, although it was done (it is done again).
 """
@@ -166,7 +166,7 @@ class Objects:
             try:
                 return self._write_once(target, data)
             except OSError as error:
-                # Somebody cleared the folder or the temporary away (clocks jump, people delete), or NFS has asked twice.
+                # The folder or the temporary was cleared away (clocks jump, people delete), or NFS has asked twice.
                 if isinstance(error, (FileNotFoundError, FileExistsError)) and again:
                     self._lasting.clear()
                     continue
