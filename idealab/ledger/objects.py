@@ -68,7 +68,9 @@ class Objects:
         try:
             with os.scandir(root) as entries:
                 for entry in entries:
-                    inside = [f"{entry.name}/{name}" for name in os.listdir(entry)] if entry.is_dir() else [entry.name]
+                    inside = (
+                        [f"{entry.name}/{name}" for name in os.listdir(entry)] if _is_folder(entry) else [entry.name]
+                    )
                     found.extend(inside)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not os.path.exists(root):
@@ -119,6 +121,10 @@ class Objects:
         if found is None:
             raise LedgerError(f"no record {sha} in {self.path}; import it, or name its ledger with --ledger")
         data, recorded = found
+        if len(data) > LARGEST:
+            raise LedgerError(
+                f"record {self.file(sha)} is larger than {LARGEST >> 20} MiB, so not written by idealab; move it away"
+            )
         if hashlib.sha256(data).hexdigest() != sha:
             raise LedgerError(
                 f"record {self.file(sha)} is damaged: its content is not what its name says (cut short, edited or "
@@ -245,6 +251,13 @@ class Objects:
             f"the ledger {self.path} cannot be {verb} ({error.strerror}); {remedy}, "
             "or choose another place with --ledger or IDEALAB_LEDGER"
         )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _without_waiting(file: str, flags: int) -> int:

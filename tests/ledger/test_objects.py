@@ -286,3 +286,56 @@ def test_folders_whose_names_could_not_be_made_durable_are_not_taken_for_lasting
     monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1])
     ledger.put(declaration(1))
     assert (ledger.path / "objects").stat().st_ino in synced
+
+
+# What is no record, in the place of one
+
+
+def test_a_file_larger_than_a_record_can_be_is_named_and_read_no_further(ledger, monkeypatch):
+    sha = ledger.put(declaration())
+    large = file_of(ledger, sha[:2] + "0" * 62)
+    with large.open("wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    fresh = Ledger(ledger.path)
+    with pytest.raises(LedgerError, match=r"is larger than 64 MiB, so not written by idealab; move it away"):
+        fresh.get(large.stem)
+    assert fresh.find() == [sha]
+    assert [f"{large} is larger" in line for line in fresh.health().damaged] == [True]
+
+
+@pytest.mark.parametrize("target", ["itself", "/dev/zero", "/etc/passwd", "nowhere", "a folder"])
+def test_a_link_in_the_place_of_a_record_is_no_record(ledger, tmp_path, target):
+    sha = ledger.put(declaration())
+    link = file_of(ledger, sha[:2] + "0" * 62)
+    link.symlink_to({"itself": link, "a folder": tmp_path}.get(target, target))
+    fresh = Ledger(ledger.path)
+    assert fresh.find() == [sha]
+    with pytest.raises(LedgerError, match=r"cannot be read|no regular file|is damaged|no record") as refusal:
+        fresh.get(link.stem)
+    assert "\n" not in str(refusal.value)
+    assert len(fresh.health().damaged) == 1
+    assert fresh.health().objects == 1
+
+
+@pytest.mark.parametrize("target", ["itself", "the folder of objects", "nowhere", "a sound folder"])
+def test_a_folder_that_is_a_link_hides_nothing_and_is_not_followed_round(ledger, target):
+    sha = ledger.put(declaration())
+    top = ledger.path / "objects"
+    link = top / ("00" if not sha.startswith("00") else "01")
+    link.symlink_to({"itself": link, "the folder of objects": top, "a sound folder": top / sha[:2]}.get(target, target))
+    fresh = Ledger(ledger.path)
+    assert fresh.find() == [sha]
+    assert fresh.get(sha) == declaration()
+    damaged = fresh.health().damaged
+    assert damaged
+    assert all(str(link) in line for line in damaged)
+
+
+def test_a_copy_of_a_record_under_another_name_is_none(ledger):
+    sha = ledger.put(declaration())
+    copy = file_of(ledger, "f" * 64)
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(file_of(ledger, sha), copy)
+    fresh = Ledger(ledger.path)
+    assert fresh.find() == [sha]
+    assert [str(copy) in line and "renamed" in line for line in fresh.health().damaged] == [True]
