@@ -192,7 +192,11 @@ def _planted(gamma: float, eta: float, lambda_min: float, theta: float) -> Condi
 
 
 PLANTED_CHECKPOINTS: Checkpoints = dict(
-    zip(LIMITS, (at_decades(6, 4), *3 * [at_decades(30, 6)], at_decades(100, 6), at_decades(300, 100)), strict=True)
+    zip(
+        LIMITS,
+        (at_decades(6, 5, 4), *3 * [at_decades(30, 6)], at_decades(100, 6), at_decades(300, 200, 100)),
+        strict=True,
+    )
 )
 _DENSE = (*np.linspace(3.125, 4, 7), *np.linspace(4, 40, 73))
 PLANTED_LOG_TIMES = tuple(sorted({*_union(PLANTED_CHECKPOINTS), *(float(p) * DECADE for p in _DENSE)}))
