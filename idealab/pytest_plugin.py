@@ -60,18 +60,19 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ClaimsFile
     return None
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pycollect_makeitem(collector: pytest.Collector, name: str) -> Generator[None, Any, Any]:
+@pytest.hookimpl(hookwrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str) -> Generator[None, Any, None]:
     """Put what a marked test claims before the test itself."""
-    made = yield
-    tests = cast("list[pytest.Item]", made if isinstance(made, list) else [])
+    outcome = yield
+    made = outcome.get_result()
+    tests = cast("list[pytest.Item]", made) if isinstance(made, list) else []
     mark = tests[0].get_closest_marker("idealab") if tests else None
     if mark is None:
-        return made
+        return
     claimed = Marked.from_parent(collector, name=name, mark=mark)
     for test in tests:
         test.stash[_CLAIMED] = claimed
-    return [claimed, *tests]
+    outcome.force_result([claimed, *tests])
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ class Claimed(pytest.Collector):
 
     def __init__(self, *, claim: Claim | None = None, **fields: Any) -> None:
         super().__init__(**fields)
-        self._claim = claim
+        self._claim: Claim | None = claim
         self._found: Verification | str | None = None  # the verification, or why there is none
 
     @property
@@ -228,8 +229,11 @@ def _table(where: str, mark: pytest.Mark) -> dict[str, Any]:
 
     if len(mark.args) != 1 or not isinstance(mark.args[0], str):
         raise UsageError(f"{where} @pytest.mark.idealab{mark.args!r}: expected one idea by its name, then fields")
-    fields = {field: [*value] if isinstance(value, tuple) else value for field, value in mark.kwargs.items()}
-    return {**fields, "idea": mark.args[0]}
+    given: dict[str, Any] = {**mark.kwargs, "idea": mark.args[0]}
+    return {
+        field: [*cast("tuple[Any, ...]", value)] if isinstance(value, tuple) else value
+        for field, value in given.items()
+    }
 
 
 class _Item(pytest.Item):

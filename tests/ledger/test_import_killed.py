@@ -104,7 +104,7 @@ def test_an_import_that_is_killed_anywhere_is_whole_or_not_there_and_can_be_done
 
 def test_an_import_that_is_killed_again_and_again_comes_to_its_end(nursery, bundle, tmp_path):
     """Each goes on from where the one before was ended."""
-    chance, place, before = random.Random(7), tmp_path / "ledger", 0
+    chance, place, before, ended = random.Random(7), tmp_path / "ledger", 0, 0
     for _ in range(100):
         strike = RECORDS + before + chance.randrange(1, RECORDS // 4)
         ended = imported(nursery, place, bundle, strike, chance.uniform(0, 0.002))
