@@ -22,7 +22,7 @@ from idealab.ledger.bundle import export, import_bundle
 from tests.ledger.conftest import batch, declaration, verification
 
 ROOT = Path(__file__).parents[2]
-DECLARED, BLOCKS, KILLS = 5, 8, 16
+DECLARED, BLOCKS, KILLS = 5, 8, 12
 RECORDS = DECLARED * (BLOCKS + 2)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forked")]
 
