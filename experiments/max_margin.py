@@ -191,9 +191,8 @@ def _planted(gamma: float, eta: float, lambda_min: float, theta: float) -> Condi
     return Condition({**knobs, **sizes, "start": 0.3, "turned": 0.0, "data": "planted"}, label)
 
 
-PLANTED_CHECKPOINTS: Checkpoints = dict(
-    zip(LIMITS, (at_decades(6, 4), *3 * [at_decades(30, 6)], at_decades(100, 6), at_decades(300, 100)), strict=True)
-)
+_AT = (at_decades(6, 5, 4), *3 * [at_decades(30, 6)], at_decades(100, 6), at_decades(300, 200, 100))
+PLANTED_CHECKPOINTS: Checkpoints = dict(zip(LIMITS, _AT, strict=True))
 _DENSE = (*np.linspace(3.125, 4, 7), *np.linspace(4, 40, 73))
 PLANTED_LOG_TIMES = tuple(sorted({*_union(PLANTED_CHECKPOINTS), *(float(p) * DECADE for p in _DENSE)}))
 """Where planted data are recorded: at the checkpoints, and densely where modes decay, the fast ones first."""

@@ -96,7 +96,7 @@ def read(file: Path) -> tuple[Claim, ...]:
         )
     if not content:
         raise UsageError(f"{file.name} claims nothing; add a table such as [max_margin]")
-    return tuple(_claim(f"{file.name}: [{_name(name)}]", name, value) for name, value in content.items())
+    return tuple(claim_of(f"{file.name}: [{_name(name)}]", name, value) for name, value in content.items())
 
 
 def _name(name: str) -> str:
@@ -104,7 +104,14 @@ def _name(name: str) -> str:
     return " ".join(name.split())
 
 
-def _claim(where: str, name: str, table: Any) -> Claim:
+def claim_of(where: str, name: str, table: Any) -> Claim:
+    """Read one claim; ``where`` says where it stands, for a line that refuses it.
+
+    Raises
+    ------
+    UsageError
+        If it holds what no claim has, or a field of the wrong kind.
+    """
     if not isinstance(table, dict):
         raise UsageError(f"{where} is {table!r}; expected a table: write [{_name(name)}], and its fields below it")
     fields = cast("dict[str, Any]", table)

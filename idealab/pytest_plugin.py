@@ -1,6 +1,11 @@
-"""Puts the claims of a ``claims.toml`` (`idealab.claims`) to the test whenever pytest runs.
+"""Puts claims to the test whenever pytest runs: those of a ``claims.toml`` (`idealab.claims`), and of marked tests.
 
-Each claim is verified once; each of its signatures in each experiment is an item, and so is the verdict. Whoever has
+    @pytest.mark.idealab("max_margin", select=["loss_clock"], declared="46b21a71...", verdict="supported")
+    def test_clock(verification):
+        assert verification.evidence_log10 > 1
+
+Each claim is verified once; each of its signatures in each experiment is an item, and so is the verdict; then comes the
+test that is marked, which need not ask for the `verification`. A mark has the fields of a claim. Whoever has
 idealab installed has this plugin: it imports nothing heavy before it meets a claim. ``-p no:idealab`` turns it off.
 """
 
@@ -10,10 +15,10 @@ from __future__ import annotations
 # pyright: reportUnknownMemberType=false
 import difflib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "idealab/claims/1"  # that of `idealab.claims`, which takes half a second to import
 _LEFT = pytest.StashKey[list[Path]]()
+_CLAIMED = pytest.StashKey["Claimed"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the one mark."""
+    words = "a claim, with the fields of a claims.toml: verified once, an item for each signature and for the verdict"
+    config.addinivalue_line("markers", f"idealab(idea, **fields): {words}")
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ClaimsFile | None:
     """Take a ``claims.toml`` that is idealab's by what it says, or that was asked for; other programs have theirs."""
     if file_path.name != "claims.toml":
@@ -46,6 +58,30 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ClaimsFile
     if not _says_whose(file_path):
         parent.config.stash.setdefault(_LEFT, []).append(file_path)
     return None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, name: str) -> Generator[None, Any, None]:
+    """Put what a marked test claims before the test itself."""
+    outcome = yield
+    made = outcome.get_result()
+    tests = cast("list[pytest.Item]", made) if isinstance(made, list) else []
+    mark = tests[0].get_closest_marker("idealab") if tests else None
+    if mark is None:
+        return
+    claimed = Marked.from_parent(collector, name=name, mark=mark)
+    for test in tests:
+        test.stash[_CLAIMED] = claimed
+    outcome.force_result([claimed, *tests])
+
+
+@pytest.fixture
+def verification(request: pytest.FixtureRequest) -> Verification:
+    """The verification of the claim with which a test is marked."""
+    claimed = request.node.stash.get(_CLAIMED, None)
+    if claimed is None:
+        pytest.fail('verification is that of a mark; add @pytest.mark.idealab("an idea") to the test', pytrace=False)
+    return claimed.verification()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -101,10 +137,16 @@ class ClaimsFile(pytest.File):
 class Claimed(pytest.Collector):
     """A claim, which is verified when its first item runs."""
 
-    def __init__(self, *, claim: Claim, **fields: Any) -> None:
+    def __init__(self, *, claim: Claim | None = None, **fields: Any) -> None:
         super().__init__(**fields)
-        self.claim = claim
+        self._claim: Claim | None = claim
         self._found: Verification | str | None = None  # the verification, or why there is none
+
+    @property
+    def claim(self) -> Claim:
+        """What is claimed."""
+        assert self._claim is not None
+        return self._claim
 
     def collect(self) -> Iterator[pytest.Item]:
         """Ask, without running anything, which signatures will be judged where: an item each, then the verdict."""
@@ -157,6 +199,41 @@ class Claimed(pytest.Collector):
         except IdealabError as error:
             self._found, words = "see the first item of this claim", " ".join(str(error).split())
         pytest.fail(f"[{self.name}] {words}", pytrace=False)
+
+
+class Marked(Claimed):
+    """The claim of a marked test, which is read when it is collected: a fault in it hides no other test."""
+
+    def __init__(self, *, mark: pytest.Mark, **fields: Any) -> None:
+        super().__init__(**fields)
+        self._mark = mark
+
+    @property
+    def claim(self) -> Claim:
+        """What is claimed."""
+        if self._claim is None:
+            from idealab.claims import claim_of
+            from idealab.errors import IdealabError
+
+            where = f"{self.path.name}: [{self.name}]"
+            try:
+                self._claim = claim_of(where, self.name, _table(where, self._mark))
+            except IdealabError as error:
+                raise self.CollectError(str(error)) from None
+        return self._claim
+
+
+def _table(where: str, mark: pytest.Mark) -> dict[str, Any]:
+    """The fields of a mark, as they would stand in a ``claims.toml``: there a list is a list."""
+    from idealab.errors import UsageError
+
+    if len(mark.args) != 1 or not isinstance(mark.args[0], str):
+        raise UsageError(f"{where} @pytest.mark.idealab{mark.args!r}: expected one idea by its name, then fields")
+    given: dict[str, Any] = {**mark.kwargs, "idea": mark.args[0]}
+    return {
+        field: [*cast("tuple[Any, ...]", value)] if isinstance(value, tuple) else value
+        for field, value in given.items()
+    }
 
 
 class _Item(pytest.Item):

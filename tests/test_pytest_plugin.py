@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -194,6 +195,93 @@ def test_what_nothing_says_is_ours_is_left_alone_and_told_of_unless_it_was_asked
     assert result.stdout.str().count('claims.toml says no schema = "idealab/claims/1", and so idealab left it') == 1
     for asked in (["claims.toml"], ["--idealab-ledger", "kept"]):
         assert pytester.runpytest_inprocess(*ARGUMENTS, "-q", *asked).ret != 0
+
+
+MARKED = """
+import pytest
+
+@pytest.mark.idealab("toy", expect={"curve": "absent"}, declared="DECLARED")
+def test_sound(verification):
+    assert (verification.idea, verification.verdict) == ("toy", "supported")
+
+@pytest.mark.idealab("toy", seeds=16, settings={"factor": 1.15}, select=("height",))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_wrong(verification, sign):
+    assert sign * verification.evidence_log10 < 0
+
+@pytest.mark.idealab("toy", quick=True, verdict="refuted")
+class TestWhole:
+    def test_alone(self):
+        pass
+
+def test_other():
+    pass
+"""
+
+
+def test_what_a_test_is_marked_with_is_verified_before_it(tmp_path: Path, named_toy: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "idealab", "declare", "toy", "--ledger", "kept"]
+    said = subprocess.run(command, cwd=tmp_path, env=named_toy, capture_output=True, text=True, check=True).stdout
+    (declared,) = re.findall(r"\b[0-9a-f]{64}\b", said)
+    (tmp_path / "test_paper.py").write_text(MARKED.replace("DECLARED", declared))
+    screen, report = verified(tmp_path, named_toy, "--idealab-ledger", "kept", "-W", "error", "--strict-markers")
+    cases = {f"{case.get('classname')} {case.get('name')}": case for case in report.iter("testcase")}
+    seen = {name.removeprefix("test_paper"): outcome(case).split(":")[0] for name, case in cases.items()}
+    assert seen == {
+        ".test_sound declaration": "passed",
+        ".test_sound height[bench]": "passed",
+        ".test_sound curve[bench]": "failure",
+        ".test_sound energies[bench]": "passed",
+        ".test_sound verdict": "passed",
+        " test_sound": "passed",
+        ".test_wrong height[bench]": "failure",
+        ".test_wrong verdict": "failure",
+        " test_wrong[1]": "passed",
+        " test_wrong[-1]": "failure",
+        ".TestWhole.test_alone height[bench]": "passed",
+        ".TestWhole.test_alone curve[bench]": "passed",
+        ".TestWhole.test_alone energies[bench]": "passed",
+        ".TestWhole.test_alone verdict": "failure",
+        ".TestWhole test_alone": "passed",
+        " test_other": "passed",
+    }, screen
+    assert "expected absent, but present" in screen
+    facts = {p.get("name"): p.get("value") for p in cases["test_paper.test_sound verdict"].iter("property")}
+    assert facts["declaration"] == declared
+    records = {p.get("value") for case in cases.values() for p in case.iter("property") if p.get("name") == "record"}
+    assert len(records) == 3, "each claim is verified once"
+
+
+@pytest.mark.parametrize(
+    ("mark", "line"),
+    [
+        ('("max_margn")', "test_paper.py: [test_it] no idea named 'max_margn'; did you mean 'max_margin'?"),
+        ('("max_margin", seeds="many")', "test_paper.py: [test_it] seeds = 'many' must be a whole number"),
+        (
+            '("max_margin", verdit="refuted")',
+            "test_paper.py: [test_it] no field named 'verdit'; did you mean 'verdict'?",
+        ),
+        ('("max_margin", "supported")', "[test_it] @pytest.mark.idealab('max_margin', 'supported'): expected one idea"),
+        (".skipped", "[test_it] @pytest.mark.idealab(): expected one idea by its name, then fields"),
+    ],
+)
+def test_a_mark_that_is_wrong_hides_no_other_test(pytester, mark: str, line: str) -> None:
+    mark = "" if mark == ".skipped" else mark
+    pytester.makepyfile(
+        test_paper=f"import pytest\n@pytest.mark.idealab{mark}\ndef test_it(): pass\ndef test_other(): pass\n"
+    )
+    result = pytester.runpytest_inprocess(*ARGUMENTS, "--continue-on-collection-errors", "-q")
+    result.assert_outcomes(passed=2, errors=1)
+    screen = result.stdout.str()
+    assert [shown for shown in screen.splitlines() if shown.startswith(line) or line in shown]
+    assert "Traceback" not in screen
+
+
+def test_the_fixture_of_an_unmarked_test_says_what_to_do(pytester) -> None:
+    pytester.makepyfile("def test_it(verification): pass")
+    result = pytester.runpytest_inprocess(*ARGUMENTS, "-q")
+    result.assert_outcomes(errors=1)
+    assert 'add @pytest.mark.idealab("an idea") to the test' in result.stdout.str()
 
 
 def test_the_schema_is_that_of_the_claims() -> None:

@@ -210,8 +210,8 @@ def combine(records: Sequence[str], place: str | None, as_json: bool) -> ExitCod
     result = found.verification
     if as_json:
         runs = [{"master_seed": r.master_seed, "environment": r.environment, "seeds": r.seeds} for r in found.runs]
-        left_out = found.left_out
-        _printed({"schema": "idealab/combined/1", **result.to_dict(), "runs": runs, "left_out": left_out})
+        more = {"runs": runs, "left_out": found.left_out, "versions": found.versions}
+        _printed({"schema": "idealab/combined/1", **result.to_dict(), **more})
     else:
         from idealab.report import terminal
 
@@ -220,6 +220,8 @@ def combine(records: Sequence[str], place: str | None, as_json: bool) -> ExitCod
             write(f"taken: {run}")
         for line in found.left_out:
             write(f"left out: {line}")
+        for line in found.versions:
+            write(f"other versions: {line}")
     return of_verdict(result.verdict)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 from idealab.errors import UsageError
 from idealab.export.tables import Table
 
-_STARTS_A_FORMULA = ("=", "+", "-", "@")
+_FORMULA = re.compile(r"(^|[;\t\r\n])(\s*)(?=[=+\-@＝＋－＠])")
+"""Where a spreadsheet would see a formula: where a cell begins, or would for one that splits at semicolons or tabs."""
 
 
 def library(name: str, extra: str) -> Any:
@@ -52,8 +54,12 @@ WRITERS: Mapping[str, Callable[[Sequence[Table], Path], None]] = {"csv": write_c
 
 
 def inert(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula, such as ``=1+1`` or ``-log(p)``."""
-    return f"'{text}" if text.lstrip().startswith(_STARTS_A_FORMULA) else text
+    """Put an apostrophe before what a spreadsheet would take for a formula, such as ``=1+1`` or ``-log(p)``.
+
+    So OWASP advises on CSV injection. Also within a text, after what separates cells in other countries' spreadsheets;
+    and before the wide characters that East Asian ones take for the same. Numbers never come here, and stay numbers.
+    """
+    return _FORMULA.sub(r"\1'\2", text)
 
 
 def _written(value: Any) -> str:

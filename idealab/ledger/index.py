@@ -79,6 +79,7 @@ class Index:
 
         obstacles = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
         obstacles |= {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOLFS}
+        obstacles |= {sqlite3.SQLITE_PROTOCOL}  # no locks, as on some network file systems
         for _ in range(2):
             try:
                 with closing(sqlite3.connect(self.file, timeout=1.0)) as connection, connection:

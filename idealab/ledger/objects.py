@@ -1,6 +1,12 @@
 """The objects of a ledger: files that are named by the hash of their bytes, written once, whole or not at all.
 
 ``objects/ab/<sha256>.json`` has that name only once its bytes are on the disk, and is never changed or deleted.
+
+This is all that the ledger asks of a file system: making a file of a random name and no other's, fsync, rename over a
+name, reading a file by its name, listing a folder. No lock, append, link or memory map, which network file systems have
+only in part. What these do otherwise costs time and no evidence: a listing may be old (what is missing in it is
+simulated or written again, to the same bytes), and a request that was sent twice may report that there is no such file,
+or that there is one already, although it was done (it is done again).
 """
 
 from __future__ import annotations
@@ -21,7 +27,8 @@ from idealab.errors import LedgerError
 from idealab.ledger.records import LARGEST, decode
 
 _OBJECT = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})\.json", re.ASCII)
-_TEMPORARY = re.compile(r"(?:[0-9a-f]{2}/)?\.[0-9a-f]+-[0-9]+\.tmp", re.ASCII)
+_TEMPORARY = re.compile(r"(?:[0-9a-f]{2}/)?\.(?:[0-9a-f]+-[0-9]+\.tmp|nfs[0-9a-f]+)", re.ASCII)
+"""Of a process that was killed; or what NFS calls a file that is deleted or replaced while somebody reads it."""
 _ABANDONED = 24 * 3600.0  # seconds after which a temporary file belongs to no living process
 _REMEDY = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -37,7 +44,7 @@ class Objects:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lasting = set[Path]()  # folders that this process knows to outlive a power cut
+        self._lasting = set[str]()  # folders that this process knows to outlive a power cut
         self._unsettled: set[Path] | None = None  # folders whose names `together` makes durable at its end
 
     def file(self, sha: str) -> Path:
@@ -61,7 +68,9 @@ class Objects:
         try:
             with os.scandir(root) as entries:
                 for entry in entries:
-                    inside = [f"{entry.name}/{name}" for name in os.listdir(entry)] if entry.is_dir() else [entry.name]
+                    inside = (
+                        [f"{entry.name}/{name}" for name in os.listdir(entry)] if _is_folder(entry) else [entry.name]
+                    )
                     found.extend(inside)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and not os.path.exists(root):
@@ -78,6 +87,17 @@ class Objects:
             If they cannot be read, or it is no file that holds bytes: a pipe would be waited for without end.
         """
         file = self.file(sha)
+        for again in (True, False):
+            try:
+                return self._read(file, most)
+            except OSError as error:
+                # On NFS, where somebody has just put the same bytes in its place.
+                if error.errno == errno.ESTALE and again:
+                    continue
+                raise LedgerError(f"record {file} cannot be read ({error.strerror}); restore it from a copy") from error
+        raise AssertionError
+
+    def _read(self, file: Path, most: int) -> tuple[bytes, float] | None:
         try:
             with open(file, "rb", buffering=0, opener=_without_waiting) as stream:
                 about = os.fstat(stream.fileno())
@@ -85,8 +105,6 @@ class Objects:
                     return _first(stream, min(most, about.st_size + 1)), about.st_mtime
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError as error:
-            raise LedgerError(f"record {file} cannot be read ({error.strerror}); restore it from a copy") from error
         raise LedgerError(f"record {file} is no regular file; move it away")
 
     def begins(self, sha: str, beginning: bytes) -> bool:
@@ -103,6 +121,10 @@ class Objects:
         if found is None:
             raise LedgerError(f"no record {sha} in {self.path}; import it, or name its ledger with --ledger")
         data, recorded = found
+        if len(data) > LARGEST:
+            raise LedgerError(
+                f"record {self.file(sha)} is larger than {LARGEST >> 20} MiB, so not written by idealab; move it away"
+            )
         if hashlib.sha256(data).hexdigest() != sha:
             raise LedgerError(
                 f"record {self.file(sha)} is damaged: its content is not what its name says (cut short, edited or "
@@ -146,14 +168,15 @@ class Objects:
                     file.unlink()
 
     def _write(self, target: Path, data: bytes) -> None:
-        try:
+        for again in (True, True, False):
             try:
-                self._write_once(target, data)
-            except FileNotFoundError:  # somebody cleared the folder or the temporary away: clocks jump, people delete
-                self._lasting.clear()
-                self._write_once(target, data)
-        except OSError as error:
-            raise self._refusal("written", error) from error
+                return self._write_once(target, data)
+            except OSError as error:
+                # The folder or the temporary was cleared away (clocks jump, people delete), or NFS has asked twice.
+                if isinstance(error, (FileNotFoundError, FileExistsError)) and again:
+                    self._lasting.clear()
+                    continue
+                raise self._refusal("written", error) from error
 
     def _write_once(self, target: Path, data: bytes) -> None:
         temporary = target.parent / _temporary_name()
@@ -190,6 +213,7 @@ class Objects:
                 for folder in sorted(folders):
                     _sync(folder)
             except OSError as error:
+                self._lasting.clear()
                 raise self._refusal("written", error) from error
 
     def settle(self, sha: str) -> None:
@@ -206,16 +230,20 @@ class Objects:
             self._unsettled.add(folder)
 
     def _make(self, folder: Path) -> None:
-        """Make a folder of the ledger, and the names of it and of those above it durable."""
-        if folder in self._lasting:
+        """Make a folder of the ledger, and the names of it and of those above it durable (in `together` at its end)."""
+        if str(folder) in self._lasting:
             return
         absent = {place for place in (folder, *folder.parents) if not os.path.isdir(place)}
         os.makedirs(folder, exist_ok=True)
-        # Also those that are there: a process that was killed may have made them without coming to this.
-        places = absent | {self.path, self.path / "objects", folder}
-        for place in sorted(places - self._lasting):
-            _sync(place.parent)
-            self._lasting.add(place)
+        # Also those that are there: a process that was killed may have made them without coming to this. With a folder
+        # all become durable that stand beside it by now, whoever has made them.
+        root = self.path / "objects"
+        beside = {f"{root}{os.sep}{name}" for name in os.listdir(root)} if folder.parent == root else set[str]()
+        for place in sorted(absent | {self.path, root, folder}):
+            if str(place) not in self._lasting:
+                self._settle(place.parent)
+                self._lasting.add(str(place))
+        self._lasting |= beside
 
     def _refusal(self, verb: str, error: OSError) -> LedgerError:
         remedy = _REMEDY.get(error.errno or 0, "see to its permissions")
@@ -223,6 +251,13 @@ class Objects:
             f"the ledger {self.path} cannot be {verb} ({error.strerror}); {remedy}, "
             "or choose another place with --ledger or IDEALAB_LEDGER"
         )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _without_waiting(file: str, flags: int) -> int:

@@ -122,27 +122,41 @@ class Budget:
         return kept
 
     def words(self, assessment: Assessment, unkilled: Collection[Task] = ()) -> list[str]:
-        """What was given up that is asked for still, and what tolerance its seeds would have reached.
+        """What was given up that is asked for still, as `given_up` says it."""
+        return given_up(assessment, self.left, unkilled)
 
-        ``unkilled`` tasks are decided, and asked for only since more of their seeds may kill a mutant.
-        """
-        open_still = set(assessment.undecided())
-        idle: dict[str, list[str]] = {}
-        for task in self.left:
-            if not task.batches and task in open_still:
-                idle.setdefault(task.experiment.name, []).append(task.label)
-        lines = [f"{GIVEN_UP}, not begun: {name}: {'; '.join(places)}" for name, places in idle.items()]
-        for plan in plan_tasks(assessment, [task for task in self.left if task in open_still and task.batches]):
-            task, place = plan.task, f"{plan.task.experiment.name}, {plan.task.label}"
-            more = max(plan.blocks(plan.seeds), 1) * task.experiment.block
-            factor = max(reached(assessment, question, {task: task.seeds}) for question in assessment.questions)
-            would = f"; its {task.seeds} would do for {factor:.2g} times the tolerance"
-            within = would if 1 < factor < math.inf else ""
-            lines.append(f"{GIVEN_UP}: {place}, about {more} more seeds{within}")
-        for task in [task for task in self.left if task in unkilled and task not in open_still]:
-            place = f"{task.experiment.name}, {task.label}"
-            lines.append(f"{GIVEN_UP}: {place}, seeds that may kill a mutant")
-        return lines
+
+def given_up(assessment: Assessment, left: Iterable[Task], unkilled: Collection[Task] = ()) -> list[str]:
+    """What of the tasks that are left is asked for still, and what tolerance their seeds would have reached.
+
+    A run ends when all that is asked for still was given up. So the observations say which words it ended with, and
+    whoever judges them again comes to the same (`idealab.review.rejudge`).
+
+    Parameters
+    ----------
+    left
+        Tasks that take no more seeds, in any order.
+    unkilled
+        Tasks that are decided, and asked for only since more of their seeds may kill a mutant.
+    """
+    open_still, known = set(assessment.undecided()), {task: k for k, task in enumerate(assessment.tasks)}
+    ordered = sorted(dict.fromkeys(left), key=lambda task: (_rank(task), known[task]))
+    idle: dict[str, list[str]] = {}
+    for task in ordered:
+        if not task.batches and task in open_still:
+            idle.setdefault(task.experiment.name, []).append(task.label)
+    lines = [f"{GIVEN_UP}, not begun: {name}: {'; '.join(places)}" for name, places in idle.items()]
+    for plan in plan_tasks(assessment, [task for task in ordered if task in open_still and task.batches]):
+        task, place = plan.task, f"{plan.task.experiment.name}, {plan.task.label}"
+        more = max(plan.blocks(plan.seeds), 1) * task.experiment.block
+        factor = max(reached(assessment, question, {task: task.seeds}) for question in assessment.questions)
+        would = f"; its {task.seeds} would do for {factor:.2g} times the tolerance"
+        within = would if 1 < factor < math.inf else ""
+        lines.append(f"{GIVEN_UP}: {place}, about {more} more seeds{within}")
+    for task in [task for task in ordered if task in unkilled and task not in open_still]:
+        place = f"{task.experiment.name}, {task.label}"
+        lines.append(f"{GIVEN_UP}: {place}, seeds that may kill a mutant")
+    return lines
 
 
 def _rank(task: Task) -> int:

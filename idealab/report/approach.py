@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from idealab.report import canvas
-from idealab.report.canvas import FAINT, SERIES, TWO_COLUMNS, Drawing, label
+from idealab.report.canvas import FAINT, TWO_COLUMNS, Drawing, label
 from idealab.report.latex import quantity
 
 if TYPE_CHECKING:
@@ -58,13 +58,17 @@ def approach(result: Verification, width: float = TWO_COLUMNS) -> Drawing | None
     rounding = _ROUNDING.get(str(result.environment.get("precision")), _ROUNDING["float64"])
     laws = [s for s in result.signatures if s.criterion in _POWER_LAWS and any(map(_drawable, s.curves))]
     limits = {id(s): _along(s, rounding) for s in result.signatures if s not in laws}
-    # Of each name the one that tells most; those that tell no slope at all only where there is nothing else.
+    # Of each name the one with most points; those that tell no slope at all only where there is nothing else.
     told = {key: sum(len(one.told) for one in series if one.sloped) for key, series in limits.items()}
+    points = {key: max((len(one.told) for one in series if one.sloped), default=0) for key, series in limits.items()}
     every = [*laws, *(s for s in result.signatures if limits.get(id(s)))]
-    order = sorted(every, key=lambda s: s not in laws and -told[id(s)])
+    order = sorted(every, key=lambda s: (s not in laws, -points.get(id(s), 0), -told.get(id(s), 0)))
     named = {signature.name: signature for signature in reversed(order)}
     chosen = [s for s in every if named[s.name] is s]
-    shown = ([s for s in chosen if s in laws or told[id(s)]] or chosen)[:_MOST]
+    kept = [s for s in chosen if s in laws or told[id(s)]] or chosen
+    # Two points lie on every line: they are shown where nothing has more of them.
+    several = [s for s in kept if s in laws or points[id(s)] > 2]
+    shown = sorted(several or kept, key=lambda s: (s not in laws, -points.get(id(s), 0)))[:_MOST]
     if not shown:
         return None
     figure = canvas.blank(width * max(2, len(shown)) / _MOST, 1.55)
@@ -107,15 +111,13 @@ def _key(figure: Any, marks: Mapping[str, tuple[str, str]]) -> None:
         Line2D([], [], linestyle="none", marker=marker, color=colour, markerfacecolor="none", label=label(words, 70))
         for words, (marker, colour) in named
     ]
-    room = 20 * figure.get_figwidth()  # letters that fit beside each other
-    columns = max(1, min(4, int(room / (6 + max(len(label(words, 70)) for words, _ in named)))))
-    figure.set_figheight(figure.get_figheight() + 0.12 * (-(-len(named) // columns) - 1))
+    columns = canvas.columns(figure, [label(words, 70) for words, _ in named], 4)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, borderpad=0.1)
 
 
 def _mark(marks: dict[str, tuple[str, str]], condition: str) -> tuple[str, str]:
     """The marker and colour of a condition, the same in all panels."""
-    return marks.setdefault(condition, SERIES[len(marks) % len(SERIES)])
+    return marks.setdefault(condition, canvas.series(len(marks)))
 
 
 def _exponents(panel: Any, *lines: str) -> None:
@@ -258,7 +260,7 @@ def _axis(panel: Any, name: str, at: Iterable[float]) -> None:
         panel.set_xticks(ticks, [f"{10**tick:.6g}" for tick in ticks])
     elif most < 1e4:
         panel.set_xlabel(rf"$\log_{{10}}$ {words}")
-        panel.set_xticks(ticks, [f"{tick:.6g}" for tick in ticks])
+        panel.set_xticks(ticks, [f"{tick:.5g}" if tick >= 100 else f"{round(tick, 2):g}" for tick in ticks])
     else:
         panel.set_xlabel(f"ln {words}")
         panel.set_xticks(ticks, [f"${quantity(tick * math.log(10), 4)}$" for tick in ticks])

@@ -6,7 +6,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -27,8 +27,7 @@ BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE = "#0072B2", "#D55E00", "#009E73", "
 VERDICT = {"present": ("o", BLUE), "undecided": ("D", ORANGE), "absent": ("X", VERMILION)}
 """Marker and colour of a cell's verdict: the shape alone is enough."""
 
-SERIES = tuple(zip("os^DvP<>", (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, FAINT), strict=True))
-"""Markers and colours of experiments and conditions, in order; they begin again after the last."""
+_MARKERS, _COLOURS = "os^DvP<>", (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK)
 
 _STYLE: dict[str, Any] = {
     "font.family": ["STIXGeneral", "DejaVu Sans"],  # as the templates' Times; the second has what the first lacks
@@ -165,6 +164,19 @@ def settle(figure: Any) -> None:
         return
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+
+
+def series(k: int) -> tuple[str, str]:
+    """The marker and colour of an experiment or condition by its place; the first 56 pairs differ."""
+    return _MARKERS[k % len(_MARKERS)], _COLOURS[k % len(_COLOURS)]
+
+
+def columns(figure: Any, words: Iterable[str], most: int) -> int:
+    """In how many columns a legend fits, which gets room for its lines beyond the first."""
+    lengths = [*map(len, words)]
+    found = max(1, min(most, len(lengths), int(20 * figure.get_figwidth() / (6 + max(lengths)))))  # 20 letters an inch
+    figure.set_figheight(figure.get_figheight() + 0.12 * (-(-len(lengths) // found) - 1))
+    return found
 
 
 def powers(axis: Any) -> None:

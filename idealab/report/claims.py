@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 _NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?", re.ASCII)
+_NARROW = 100
+"""Characters of LaTeX up to which a formula fits into a column."""
 _SHORT = 60
 """Characters up to which words are repeated rather than referred to."""
 
@@ -34,7 +36,7 @@ def claims(result: Verification, declared: Mapping[str, Any], idea: Idea | None)
     if not isinstance(entries, Sequence) or not entries:
         raise LedgerError("the declaration of the record names no signatures; it is not whole")
     said: dict[str, str] = {}
-    lines: list[str] = []
+    lines = [r"\providecommand{\idealabinline}[2]{$#1$}% where this stands in another paper"]
     for entry in cast("Sequence[Any]", entries):
         try:
             name = str(entry["name"])
@@ -52,7 +54,7 @@ def _claim(entry: Mapping[str, Any], statement: str, local: Signature | None, sa
     words = f": {prose(statement)}" if statement else ""
     yield rf"\textbf{{{plain(entry['name'])}}} ({plain(', '.join(kind))}){words}."
     if local is not None:
-        yield f"Predicted: ${formula_latex(local.equation, inline=True)}$."
+        yield f"Predicted: {_inline(formula_latex(local.equation, inline=True), local.prediction)}."
     else:
         yield f"Predicted: {code(str(entry['prediction']['text']))}."
     criterion, name = entry["criterion"], str(entry["name"])
@@ -107,4 +109,9 @@ def _installed(formula: Prediction) -> str:
     """A tolerance in a line of text; a number as a person writes it."""
     if not formula.arguments:
         return f"${quantity(float(formula.expression), 6)}$"
-    return f"${formula_latex(formula.expression, inline=True)}$"
+    return _inline(formula_latex(formula.expression, inline=True), formula)
+
+
+def _inline(latex: str, formula: Prediction) -> str:
+    """A formula in a line of text; one that may be too wide comes with the text that stands for it then."""
+    return rf"\idealabinline{{{latex}}}{{{code(formula.text)}}}" if len(latex) > _NARROW else f"${latex}$"

@@ -6,6 +6,7 @@ lie below one. Shapes say what colours say.
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,6 @@ from idealab.report.canvas import (
     GREEN,
     ONE_COLUMN,
     PURPLE,
-    SERIES,
     SHADE,
     TWO_COLUMNS,
     VERDICT,
@@ -38,6 +38,9 @@ _ROW, _TIGHT, _MANY = 0.125, 0.105, 16
 
 _NAME = 54
 """Letters of a row's name that fit beside the panel."""
+
+_BESIDE = 14
+"""Signatures that fit beside each other in one column."""
 
 _ACROSS = 4
 """Panels beside each other in two columns."""
@@ -87,7 +90,7 @@ def agreement(result: Verification, width: float = TWO_COLUMNS) -> Drawing | Non
     for name, (panel, strip) in zip(names, pairs, strict=True):
         of = [s for s in result.signatures if s.name == name]
         for signature in of:
-            marker, colour = SERIES[experiments.index(signature.experiment) % len(SERIES)]
+            marker, colour = canvas.series(experiments.index(signature.experiment))
             cells = [c for c in signature.cells if _comparable(c)]
             handles.setdefault(label(signature.experiment, 30), _measured(panel, cells, marker, colour))
             _deviating(strip, cells, marker, colour)
@@ -101,7 +104,7 @@ def agreement(result: Verification, width: float = TWO_COLUMNS) -> Drawing | Non
         strip.set_ylabel("off")
     figure.align_ylabels()
     figure.supxlabel("predicted", fontsize=7)
-    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=min(len(handles), 8))
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=canvas.columns(figure, handles, 8))
     caption = (
         "Measured against predicted, cell by cell; the line is the theory, without a fitted parameter. Below each, "
         "how far off, in declared tolerances (what is further off stands at the edge): the theory holds in the grey "
@@ -168,7 +171,9 @@ def _spread(panel: Any, linear: float, axes: Sequence[str] = ("x", "y")) -> None
     for name in axes:
         getattr(panel, f"set_{name}scale")("symlog", linthresh=linear)
         axis = getattr(panel, f"{name}axis")
-        axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=linear))
+        locator = SymmetricalLogLocator(base=10, linthresh=linear)
+        locator.set_params(numticks=5)
+        axis.set_major_locator(locator)
         axis.set_minor_locator(NullLocator())
         axis.set_major_formatter(FuncFormatter(shown))
 
@@ -288,35 +293,46 @@ def mutants(result: Verification) -> Drawing | None:
 
 
 def scope(result: Verification) -> Drawing | None:
-    """Where each signature was seen to hold: a row for each condition, a column for each signature."""
+    """Where each signature was seen to hold: a row for each condition, a column for each signature.
+
+    Where there are too many signatures for columns, a row for each in each experiment, with its conditions in order.
+    """
     names = list(dict.fromkeys(s.name for s in result.signatures))
-    worst: dict[tuple[str, str], dict[str, str]] = {}
+    many = len(names) > _BESIDE
+    worst: dict[tuple[str, str], dict[int, str]] = {}
     for signature in result.signatures:
+        conditions = list(dict.fromkeys(cell.condition for cell in signature.cells))
         for cell in signature.cells:
-            row = worst.setdefault((signature.experiment, cell.condition or "all conditions"), {})
-            row[signature.name] = max(cell.verdict, row.get(signature.name, "present"), key=_BADNESS.__getitem__)
+            if many:
+                row, at = (signature.name, signature.experiment), conditions.index(cell.condition)
+            else:
+                row, at = (signature.experiment, cell.condition or "all conditions"), names.index(signature.name)
+            seen = worst.setdefault(row, {})
+            seen[at] = max(cell.verdict, seen.get(at, "present"), key=_BADNESS.__getitem__)
     if len(worst) < 2:
         return None
     figure = canvas.blank(ONE_COLUMN, 4, None)
     panel: Any = figure.subplots()
     for verdict, (marker, colour) in VERDICT.items():
-        there = [
-            (names.index(name), y)
-            for y, seen in enumerate(worst.values())
-            for name, said in seen.items()
-            if said == verdict
-        ]
+        there = [(x, y) for y, seen in enumerate(worst.values()) for x, said in seen.items() if said == verdict]
         panel.plot(*zip(*there, strict=True) if there else ([], []), marker, color=colour, **_filled(marker))
-    experiments = [experiment for experiment, _ in worst]
-    for y in range(1, len(experiments)):
-        if experiments[y] != experiments[y - 1]:
-            panel.axhline(y - 0.5, color=FAINT, linewidth=0.4)
-    rows = [textwrap.wrap(f"{label(e, 24)}: {label(c, 150)}", _NAME) for e, c in worst]
+    across = max(x for seen in worst.values() for x in seen) + 1 if many else len(names)
+    if many:
+        rows = [[label(f"{name}, {experiment}", _NAME)] for name, experiment in worst]
+        ticks = range(0, across, -(-across // 8))
+        panel.set_xticks(ticks, [str(x + 1) for x in ticks])
+        panel.set_xlabel("condition, the most favourable first")
+    else:
+        rows = [textwrap.wrap(f"{label(e, 24)}: {label(c, 150)}", _NAME) for e, c in worst]
+        panel.set_xticks(range(across), [label(name, 24) for name in names], rotation=90)
+        for y, ((before, _), (experiment, _)) in enumerate(itertools.pairwise(worst)):
+            if experiment != before:
+                panel.axhline(y + 0.5, color=FAINT, linewidth=0.4)
     _named_rows(panel, ["\n".join(lines) for lines in rows])
-    panel.set_xticks(range(len(names)), [label(name, 24) for name in names], rotation=90)
-    panel.set_xlim(-0.6, len(names) - 0.4)
-    seen = {verdict for row in worst.values() for verdict in row.values()}
-    _legend(figure, _verdicts(seen), lines=max(map(len, rows)))
+    panel.set_xlim(-0.6, across - 0.4)
+    _legend(
+        figure, _verdicts({verdict for row in worst.values() for verdict in row.values()}), lines=max(map(len, rows))
+    )
     caption = (
         "Where each signature holds: the worst verdict over all times, in every condition in which it was measured."
     )

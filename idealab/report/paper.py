@@ -45,13 +45,22 @@ _PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
 \let\idealabreferences\thebibliography
 \renewcommand{\thebibliography}[1]{\idealabreferences{#1}\setlength{\itemsep}{0pt}\setlength{\parsep}{0pt}}
 % A formula or a table that is wider than its column is drawn smaller.
-\newsavebox{\idealabbox}
+\newsavebox{\idealabbox}\newsavebox{\idealabwords}
 \newcommand{\idealabtable}[1]{\sbox{\idealabbox}{#1}%
   \ifdim\wd\idealabbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\idealabbox}}\else\usebox{\idealabbox}\fi}
 \newcommand{\idealabfit}[1]{\sbox{\idealabbox}{$\displaystyle #1$}%
   \ifdim\wd\idealabbox>0.9\linewidth\resizebox{0.9\linewidth}{!}{\usebox{\idealabbox}}\else\usebox{\idealabbox}\fi}
+% A formula in a line of words: broken where it can be; else drawn smaller, and where that is too small, its text.
+\newif\ifidealabwide
+\newcommand{\idealabinline}[2]{\idealabwidefalse
+  \setbox\idealabwords\vbox{\hsize=\linewidth\hfuzz=\maxdimen\noindent$#1$\par
+    \loop\unskip\unpenalty\setbox\idealabbox\lastbox\ifvoid\idealabbox\else
+      \setbox\idealabbox\hbox to\linewidth{\unhbox\idealabbox}\ifnum\badness=1000000 \global\idealabwidetrue\fi
+    \repeat}%
+  \ifidealabwide\sbox{\idealabbox}{$#1$}%
+    \ifdim\wd\idealabbox>2\linewidth#2\else\resizebox{\linewidth}{!}{\usebox{\idealabbox}}\fi
+  \else$#1$\fi}
 % A step of the derivation: label, words, formula; on one line where there is room.
-\newsavebox{\idealabwords}
 \newcommand{\idealabstep}[3]{\sbox{\idealabwords}{#2}\sbox{\idealabbox}{$\displaystyle #3$}%
   \ifdim\dimexpr\wd\idealabwords+\wd\idealabbox\relax<0.85\linewidth
     \par\noindent\refstepcounter{equation}\label{#1}%

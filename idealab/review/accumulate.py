@@ -31,6 +31,9 @@ from idealab.review.retries import REPEATED, failed_elsewhere
 from idealab.symbolic.prediction import Prediction
 from idealab.verification import Cost, Verification
 
+_MACHINE = {"machine", "platform", "device"}
+"""What of an environment is no version."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -53,11 +56,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Accumulated:
-    """The verdict over several runs, which ``runs`` it rests on, and what was ``left_out`` and why."""
+    """The verdict over several runs, which ``runs`` it rests on, and what was ``left_out`` and why.
+
+    ``versions`` says in words which versions differ: those that were declared from those that judge here, and those of
+    one run from those of another. That is no reason to leave a run out: what observes it is declared by its source.
+    """
 
     verification: Verification
     runs: tuple[Run, ...]
     left_out: tuple[str, ...]
+    versions: tuple[str, ...] = ()
 
 
 def declaration_for(ledger: Ledger, records: Iterable[str]) -> str:
@@ -116,7 +124,7 @@ def accumulate(ledger: Ledger, declaration: str) -> Accumulated:
     outcome = outcome_of(assessment, declaration, environment, seconds, case.designs, gates)
     evaluations = sum(batch_of(batch, reused=True).gradient_evaluations for batch in batches)
     cost = Cost(seconds, sum(run.seeds for run in runs), evaluations, sum(run.seeds for run in runs))
-    return Accumulated(replace(outcome, cost=cost), tuple(runs), tuple(left_out))
+    return Accumulated(replace(outcome, cost=cost), tuple(runs), tuple(left_out), tuple(_versions(case, runs)))
 
 
 class _Together(Assessment):
@@ -129,7 +137,7 @@ class _Together(Assessment):
 
 def _runs(ledger: Ledger, declaration: str, left_out: list[str]) -> Iterator[Run]:
     """Every run that the ledger holds, finished or not, in the order of master seeds."""
-    found: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
+    found: dict[tuple[int, str, str], dict[str, dict[str, Any]]] = {}
     for sha in ledger.find(schema=BATCH, parent=declaration, certain=True):
         try:
             batch = ledger.get(sha)
@@ -137,20 +145,56 @@ def _runs(ledger: Ledger, declaration: str, left_out: list[str]) -> Iterator[Run
             left_out.append(str(error))
             continue
         key = batch["master_seed"], batch["precision"], digest(batch["environment"])
-        found.setdefault(key, []).append(batch)
+        found.setdefault(key, {})[sha] = batch
     for (seed, precision, _), batches in sorted(found.items(), key=lambda item: item[0]):
-        tasks: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-        for batch in sorted(batches, key=lambda batch: (batch["first_seed"], -batch["seeds"])):
-            before = tasks.setdefault((batch["experiment"], batch["condition"]), [])
-            reached = before[-1]["first_seed"] + before[-1]["seeds"] if before else 0
-            if batch["first_seed"] == reached:
-                before.append(batch)
-            elif batch["first_seed"] > reached:
-                left_out.append(
-                    f"seeds from {batch['first_seed']} of {batch['condition']!r}, master seed {seed}: others before "
-                    "them are missing"
-                )
-        yield Run(seed, precision, batches[0]["environment"], tasks)
+        tasks: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+        for sha, batch in sorted(batches.items(), key=lambda item: (item[1]["first_seed"], -item[1]["seeds"])):
+            before = tasks.setdefault((batch["experiment"], batch["condition"]), {})
+            if words := _unfit(batch, before):
+                left_out.append(f"block {sha[:12]}, master seed {seed}, {words}")
+            elif batch["first_seed"] == _reached(before):
+                before[sha] = batch
+        environment = next(iter(batches.values()))["environment"]
+        yield Run(seed, precision, environment, {task: [*kept.values()] for task, kept in tasks.items()})
+
+
+def _reached(before: Mapping[str, Mapping[str, Any]]) -> int:
+    return max((batch["first_seed"] + batch["seeds"] for batch in before.values()), default=0)
+
+
+def _unfit(batch: Mapping[str, Any], before: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why a block of seeds cannot follow those before it, in words; none, if it can, or says only what they say."""
+    first, end, reached = batch["first_seed"], batch["first_seed"] + batch["seeds"], _reached(before)
+    here = f"seeds {first} to {end - 1} of {batch['condition']!r}"
+    if first > reached:
+        return f"{here}: others before them are missing"
+    twice = [(sha, one) for sha, one in before.items() if one["first_seed"] < end]
+    overlaps = [(sha, _between(one, first, end), _between(batch, *_span(one))) for sha, one in twice if first < reached]
+    unlike = [(sha, largest_difference(*pair)) for sha, *pair in overlaps if digest(pair[0]) != digest(pair[1])]
+    if unlike:
+        sha, apart = max(unlike, key=lambda item: item[1])
+        return f"{here}: block {sha[:12]} has some of them too and says otherwise, by {apart:.1g} of the largest number"
+    return f"{here}: another block has those before {reached}, and blocks are not cut" if first < reached < end else ""
+
+
+def _span(batch: Mapping[str, Any]) -> tuple[int, int]:
+    return batch["first_seed"], batch["first_seed"] + batch["seeds"]
+
+
+def _between(batch: Mapping[str, Any], first: int, end: int) -> dict[str, Any]:
+    """What a block observed for the seeds from ``first`` up to ``end``, as far as it has them."""
+    used = slice(max(first - batch["first_seed"], 0), max(end - batch["first_seed"], 0))
+    return {part: {name: v[used] for name, v in arrays.items()} for part, arrays in batch["observation"].items()}
+
+
+def _versions(case: Case, runs: Sequence[Run]) -> Iterator[str]:
+    """Which versions differ between declaration and judge, and between runs; nothing, where all are the same."""
+    if case.versions:
+        yield f"declared with others than those that judge here: {'; '.join(case.versions)}"
+    for name in dict.fromkeys(name for run in runs for name in run.environment):
+        values = {run.master_seed: str(run.environment.get(name, "unknown")) for run in runs}
+        if name not in _MACHINE and len({*values.values()}) > 1:
+            yield f"{name}: {'; '.join(f'{value} for master seed {seed}' for seed, value in values.items())}"
 
 
 def _independent(runs: Sequence[Run], left_out: list[str]) -> list[Run]:

@@ -22,7 +22,7 @@ from idealab.ledger.agreement import departures
 from idealab.ledger.difference import differences
 from idealab.ledger.records import DECLARATION, digest, is_sha256
 from idealab.ledger.store import Ledger
-from idealab.prepare.budget import GIVEN_UP
+from idealab.prepare.budget import given_up
 from idealab.prepare.declaration import declaration_of
 from idealab.prepare.request import HANDED_IN, held, narrowed_of, tasks_of
 from idealab.review.retries import REPEATED, gate
@@ -96,7 +96,7 @@ def recheck(ledger: Ledger, records: Iterable[str], step: Callable[[str], None] 
         Called with the name of the idea before each.
     """
     cases: dict[str, Case | str] = {}
-    outcomes: dict[str, tuple[Verification, bool]] = {}
+    outcomes: dict[str, Verification] = {}
     found: list[Rechecked] = []
     for sha in records:
         record = ledger.get(sha)
@@ -177,7 +177,7 @@ def _as_declared(installed: Sequence[Experiment], declared: Sequence[Mapping[str
 
 
 def judged_again(
-    ledger: Ledger, sha: str, record: Mapping[str, Any], case: Case, outcomes: dict[str, tuple[Verification, bool]]
+    ledger: Ledger, sha: str, record: Mapping[str, Any], case: Case, outcomes: dict[str, Verification]
 ) -> list[str]:
     """Build the result of a verification again from its declaration and the batches that it names, and compare.
 
@@ -212,19 +212,15 @@ def judged_again(
     except LedgerError as error:
         raise NotJudged(str(error)) from error
     with_mutants = said.get("mutants") is not None
-    key = digest({"rests on": [record["parents"], environment, past, cut_short, with_mutants]})
+    key = digest({"rests on": [record["parents"], environment, past, with_mutants]})
     if key not in outcomes:
-        outcomes[key] = _outcome(case, environment, batches, past, cut_short, with_mutants)
-    outcome, unfinished = outcomes[key]
-    found = outcome.to_dict()
+        outcomes[key] = _outcome(case, environment, batches, past, with_mutants)
+    found = outcomes[key].to_dict()
+    unfinished, found["cut_short"] = found["cut_short"], cut_short
     found["earlier"] = said.get("earlier", found["earlier"])
     found["narrowed"] = _narrowed(said.get("narrowed", ()), case, with_mutants)
     found["cost"]["seconds"] = cost["seconds"]
     found["cost"]["reused_seeds"] = min(cost.get("reused_seeds", 0), found["cost"]["seeds"])
-    if cut_short:  # which seeds a budget did not reach, nobody can tell afterwards
-        known = len(found["remarks"]) - 1
-        told = [line for line in said["remarks"][known:] if line.startswith(GIVEN_UP)]
-        found["remarks"] = (*found["remarks"][:known], *(told or [f"{GIVEN_UP}: what was left"]))
     lines = [*departures(said, found), *_elsewhere(environment, batches)]
     lines += _contradicted(ledger, case.declaration, said.get("earlier", ()))
     if unfinished != cut_short:
@@ -244,18 +240,17 @@ def _outcome(
     environment: Mapping[str, Any],
     batches: Sequence[Mapping[str, Any]],
     past: Sequence[str],
-    cut_short: bool,
     with_mutants: bool,
-) -> tuple[Verification, bool]:
-    """What the batches of one run come to, and whether the judge would have asked for more."""
+) -> Verification:
+    """What the batches of one run come to; it was cut short if the judge would have asked for more."""
     tasks, questions = case.questions()
     _observed(tasks, batches)
     assessment = Assessment(case.theory, questions, case.rules, EPSILON[environment["precision"]])
     designs = case.designs if with_mutants else []
-    given_up = ["cut short"] if cut_short else []
     try:
-        outcome = outcome_of(assessment, case.declaration, environment, 0.0, designs, past, given_up)
-        return outcome, bool(assessment.undecided() or unkilled(assessment, designs))
+        alive = unkilled(assessment, designs)
+        left = given_up(assessment, [*assessment.undecided(), *alive], alive)
+        return outcome_of(assessment, case.declaration, environment, 0.0, designs, past, left)
     except (IdealabError, *_FORM) as error:
         raise Contradicted(f"its observations do not fit the declaration: {error}") from error
 

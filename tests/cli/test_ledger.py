@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -155,6 +157,18 @@ def test_combine_judges_all_runs_together(place: Path, shown: Any) -> None:
     assert "SUPPORTED" in found
     document = json.loads(shown("combine", names(place, DECLARATION)[0][:12], "--json").out)
     assert [run["master_seed"] for run in document["runs"]] == [0, 1]
+    assert (document["left_out"], document["versions"]) == ([], [])
+
+
+def test_combine_says_what_it_left_out_and_that_another_judge_declared(place: Path, shown: Any, monkeypatch) -> None:
+    ledger = Ledger(place)
+    block = ledger.get(names(place, BATCH)[0])
+    observables = {name: [0.0] * len(values) for name, values in block["observation"]["observables"].items()}
+    ledger.put({**block, "observation": {**block["observation"], "observables": observables}})
+    monkeypatch.setattr(sys.modules["idealab.prepare.declaration"], "judge_digest", lambda: "f" * 64)
+    found = " ".join(shown("combine", names(place, VERIFICATION)[0][:12]).out.split())
+    assert re.search(r"left out: block \w{12}, master seed \d, seeds 0 to 3 of .* and says otherwise, by", found)
+    assert "other versions: declared with others than those that judge here: versions.judge: " in found
 
 
 def test_export_and_import(place: Path, shown: Any, tmp_path: Path) -> None:

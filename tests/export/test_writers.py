@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,27 @@ def laid_out(kept):
     return tables_of(verification(kept.verification, record), record["parents"], kept.ledger)
 
 
-@pytest.mark.parametrize("text", ["=cmd", "+1", "-log(p)", "@SUM(A1)", "\t=1", "\r\n=1", " =1"])
+@pytest.mark.parametrize("text", ["=cmd", "+1", "-log(p)", "@SUM(A1)", "\t=1", "\r\n=1", " =1", "＝1", "－1"])
 def test_what_a_spreadsheet_takes_for_a_formula_is_not_one(text: str) -> None:
     assert inert(text) == "'" + text
 
 
-@pytest.mark.parametrize("text", ["", "1/γ", "log(t) - 1", "<b>", "a=1"])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a;=cmd|x", "a;'=cmd|x"),
+        ("a; +1", "a;' +1"),
+        ("a\t@x", "a\t'@x"),
+        ("a\n-1\n=2", "a\n'-1\n'=2"),
+        ("=;=", "'=;'="),
+    ],
+)
+def test_nor_where_a_cell_would_begin_in_another_country(text: str, shown: str) -> None:
+    """Where the decimal mark is a comma, spreadsheets split at semicolons, inside of text as well."""
+    assert inert(text) == shown
+
+
+@pytest.mark.parametrize("text", ["", "1/γ", "log(t) - 1", "<b>", "a=1", "a; b", "0,2", "a, -1"])
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert inert(text) == text
 
@@ -38,12 +54,19 @@ def test_csv_brings_back_every_cell(kept, tmp_path: Path) -> None:
         for row, written in zip(table.rows, rows, strict=True):
             for value, text in zip(row, written, strict=True):
                 if isinstance(value, str):
-                    assert text in (value, f"'{value}")
-                    assert not text.lstrip().startswith(("=", "+", "-", "@"))
+                    assert text == inert(value)
+                    parts = re.split(r"[;\t\r\n]", text)
+                    assert not [part for part in parts if part.lstrip().startswith(("=", "+", "-", "@"))]
                 elif isinstance(value, float):
                     assert float(text) == value or math.isnan(value)
                 else:
                     assert text == str(value).lower()
+
+
+def test_negative_numbers_stay_numbers(kept, tmp_path: Path) -> None:
+    write_csv(laid_out(kept), tmp_path)
+    assert "-2.5" in [line.split(",")[-1] for line in (tmp_path / "observations.csv").read_text("utf-8").splitlines()]
+    assert "'-2.5" not in (tmp_path / "observations.csv").read_text("utf-8")
 
 
 def test_parquet_brings_back_every_value_and_its_type(kept, tmp_path: Path) -> None:

@@ -244,3 +244,98 @@ def test_a_pipe_that_is_named_like_a_record_is_not_waited_for(ledger):
     fresh = Ledger(ledger.path)
     assert fresh.find() == [sha]
     assert [f"{pipe} is no regular file; move it away" in line for line in fresh.health().damaged] == [True]
+
+
+def test_folders_are_made_durable_together_and_not_one_by_one(ledger, tmp_path, monkeypatch):
+    """The 256 of them would else be as many waits for the disk, in every process."""
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1])
+    with ledger.together():
+        names = [ledger.put(declaration(number)) for number in range(100)]
+    shards = {file_of(ledger, sha).parent for sha in names}
+    top = (ledger.path / "objects").stat().st_ino
+    assert synced.count(top) == 1
+    assert all(synced.count(shard.stat().st_ino) == 1 for shard in shards)
+    synced.clear()
+    again = Ledger(ledger.path)
+    for number in range(100):
+        again.put(declaration(number + 100))
+    new = {file_of(again, sha).parent for sha in again.find()} - shards
+    assert len(new) <= synced.count(top) <= len(new) + 1, "once for all that were there, and for each that was not"
+
+
+def test_folders_whose_names_could_not_be_made_durable_are_not_taken_for_lasting(ledger, monkeypatch):
+    fsync, refused = os.fsync, []
+
+    def refuse(handle):
+        if refused and stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+    def fails():
+        with ledger.together():
+            ledger.put(declaration())
+            refused.append(1)
+
+    with pytest.raises(LedgerError, match="the disk is at fault"):
+        fails()
+    refused.clear()
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1])
+    ledger.put(declaration(1))
+    assert (ledger.path / "objects").stat().st_ino in synced
+
+
+# What is no record, in the place of one
+
+
+def test_a_file_larger_than_a_record_can_be_is_named_and_read_no_further(ledger, monkeypatch):
+    sha = ledger.put(declaration())
+    large = file_of(ledger, sha[:2] + "0" * 62)
+    with large.open("wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    fresh = Ledger(ledger.path)
+    with pytest.raises(LedgerError, match=r"is larger than 64 MiB, so not written by idealab; move it away"):
+        fresh.get(large.stem)
+    assert fresh.find() == [sha]
+    assert [f"{large} is larger" in line for line in fresh.health().damaged] == [True]
+
+
+@pytest.mark.parametrize("target", ["itself", "/dev/zero", "/etc/passwd", "nowhere", "a folder"])
+def test_a_link_in_the_place_of_a_record_is_no_record(ledger, tmp_path, target):
+    sha = ledger.put(declaration())
+    link = file_of(ledger, sha[:2] + "0" * 62)
+    link.symlink_to({"itself": link, "a folder": tmp_path}.get(target, target))
+    fresh = Ledger(ledger.path)
+    assert fresh.find() == [sha]
+    with pytest.raises(LedgerError, match=r"cannot be read|no regular file|is damaged|no record") as refusal:
+        fresh.get(link.stem)
+    assert "\n" not in str(refusal.value)
+    assert len(fresh.health().damaged) == 1
+    assert fresh.health().objects == 1
+
+
+@pytest.mark.parametrize("target", ["itself", "the folder of objects", "nowhere", "a sound folder"])
+def test_a_folder_that_is_a_link_hides_nothing_and_is_not_followed_round(ledger, target):
+    sha = ledger.put(declaration())
+    top = ledger.path / "objects"
+    link = top / ("00" if not sha.startswith("00") else "01")
+    link.symlink_to({"itself": link, "the folder of objects": top, "a sound folder": top / sha[:2]}.get(target, target))
+    fresh = Ledger(ledger.path)
+    assert fresh.find() == [sha]
+    assert fresh.get(sha) == declaration()
+    damaged = fresh.health().damaged
+    assert damaged
+    assert all(str(link) in line for line in damaged)
+
+
+def test_a_copy_of_a_record_under_another_name_is_none(ledger):
+    sha = ledger.put(declaration())
+    copy = file_of(ledger, "f" * 64)
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(file_of(ledger, sha), copy)
+    fresh = Ledger(ledger.path)
+    assert fresh.find() == [sha]
+    assert [str(copy) in line and "renamed" in line for line in fresh.health().damaged] == [True]

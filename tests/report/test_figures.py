@@ -59,6 +59,43 @@ def test_the_approach_says_its_exponents_and_which_marker_is_which_condition(who
     assert slopes == pytest.approx([-1.0, -1.0])
 
 
+def test_two_points_make_no_line_where_others_have_more(whole):
+    (first, *_), base = whole.signatures, whole.signatures[0].cells[0]
+    two = replace(first, name="two", cells=tuple(_cell(base, "a=1", k, 10.0**-k, 10.0 ** (2 - k)) for k in (4, 6)))
+    three = replace(first, name="three", cells=tuple(_cell(base, "a=1", k, 10.0**-k, 0.1) for k in (4, 5, 6)))
+    drawing = approach(replace(whole, signatures=(two, three)))
+    assert [panel.get_title().split(",")[0] for panel in drawing.figure.axes] == ["three"]
+    assert [panel.get_title().split(",")[0] for panel in approach(replace(whole, signatures=(two,))).figure.axes] == [
+        "two"
+    ]
+
+
+def test_no_two_of_many_experiments_look_alike_and_their_names_fit(whole):
+    first = whole.signatures[0]
+    many = tuple(replace(first, experiment=f"a rather long experiment {k}") for k in range(20))
+    drawing = drawn_of(figures.agreement, replace(whole, signatures=many))
+    (legend,) = drawing.figure.legends
+    looks = [(line.get_marker(), line.get_markeredgecolor()) for line in legend.legend_handles]
+    assert len({*looks}) == len(looks) == 20
+    assert canvas.FAINT not in {colour for _, colour in looks}, "grey says something else"
+    canvas.pdf(drawing)
+    box, width = legend.get_window_extent(), drawing.figure.get_figwidth() * drawing.figure.dpi
+    assert 0 <= box.x0 < box.x1 <= width
+
+
+def test_many_signatures_are_rows_and_their_conditions_columns(whole):
+    first = whole.signatures[0]
+    cells = tuple(replace(first.cells[0], condition=f"a={k}", verdict=v) for k, v in enumerate(("present", "absent")))
+    many = tuple(replace(first, name=f"signature_{k}", cells=cells) for k in range(20))
+    drawing = drawn_of(figures.scope, replace(whole, signatures=many))
+    (panel,) = drawing.figure.axes
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["1", "2"]
+    assert len(panel.get_yticklabels()) == 20
+    drawn = {line.get_marker(): [*line.get_xdata()] for line in panel.lines if len(line.get_xdata())}
+    assert drawn == {"o": [0] * 20, "X": [1] * 20}
+    assert drawing.figure.get_figheight() < 9, "it fits on a page"
+
+
 def test_what_is_no_more_than_rounding_or_noise_tells_no_exponent(whole):
     (first, *_), base = whole.signatures, whole.signatures[0].cells[0]
     for change in ({"measured": 1.0 + 1e-14}, {"standard_error": 1e-5}):

@@ -243,6 +243,30 @@ def test_it_compiles_into_a_few_pages(files, tmp_path):
     assert not re.findall(r"Overfull \\hbox \(\d{3,}", log)
 
 
+@TEX
+def test_a_formula_of_any_width_stays_within_its_column(files, tmp_path):
+    """Broken where it can be, drawn smaller where it cannot, and its text where that would be too small."""
+
+    def line(kind, terms, whole):
+        return (
+            rf"Seen {kind}: \idealabinline{{{whole % '+'.join(f'x_{{{k}}}' for k in range(terms))}}}{{text of {kind}}}."
+        )
+
+    lines = [line("broken", 99, "%s"), line("smaller", 25, r"\frac{%s}{y}"), line("replaced", 99, r"\frac{%s}{y}")]
+    _, log = compiled(tmp_path / "kit", {**files, "claims.tex": "\n\n".join(lines).encode()})
+    assert [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log) if float(points) > 2] == []
+    if shutil.which("pdftotext"):
+        seen = subprocess.run(
+            ["pdftotext", "main.pdf", "-"], cwd=tmp_path / "kit", capture_output=True, text=True
+        ).stdout
+        told = [kind for kind in ("broken", "smaller", "replaced") if f"text of {kind}" in " ".join(seen.split())]
+        assert told == ["replaced"]
+
+
+def test_claims_stand_in_another_paper_too(source, files):
+    assert files["claims.tex"].decode().startswith(r"\providecommand{\idealabinline}[2]{$#1$}")
+
+
 PAPER = r"""\documentclass{article}
 \newcommand{\idealabnumber}[2]{\ensuremath{#2}[#1]}
 \input{one}

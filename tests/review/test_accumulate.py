@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,77 @@ def test_seeds_past_a_gap_are_left_out(toy, run):
     assert found.runs[1].seeds == 4
     assert all("others before them are missing" in line for line in found.left_out)
     assert found.left_out
+
+
+def again(toy, found, change=lambda values: values, **fields):
+    """The second block of master seed 0 once more, with other numbers, seeds or versions; its name."""
+    ledger = Ledger(toy.ledger)
+    blocks = [(sha, ledger.get(sha)) for sha in ledger.find(schema=BATCH, parent=found.declaration)]
+    (block,) = [one for _, one in blocks if (one["master_seed"], one["first_seed"]) == (0, 4)]
+    seen = {name: change(np.array(v)).tolist() for name, v in block["observation"]["observables"].items()}
+    observation = {**block["observation"], "observables": seen}
+    return ledger.put({**block, "seconds": 9.0, "observation": observation, **fields})
+
+
+@pytest.fixture
+def two(toy, run):
+    """Two runs of sixteen seeds."""
+    return [run(noise=0.1, seeds=16, master_seed=seed) for seed in (0, 1)]
+
+
+def test_a_block_that_says_the_same_again_is_not_told_of(toy, two):
+    again(toy, two[0])
+    found = together(toy, two[0])
+    assert found.left_out == ()
+    assert found.verification.cost.seeds == sum(one.cost.seeds for one in two)
+
+
+def test_a_block_that_says_otherwise_of_the_same_seeds_is_told_of(toy, two):
+    before = together(toy, two[0])
+    sha = again(toy, two[0], lambda values: values * 1.25)
+    found = together(toy, two[0])
+    (line,) = found.left_out
+    assert line.startswith(f"block {sha[:12]}, master seed 0, seeds 4 to 7 of 'a=1, ")
+    assert line.endswith(" has some of them too and says otherwise, by 0.2 of the largest number")
+    assert found.verification.to_dict() == before.verification.to_dict()
+
+
+@pytest.mark.parametrize("otherwise", [1.0, 1.25])
+def test_a_block_that_begins_within_another_is_told_of(toy, two, otherwise):
+    """Seeds 6 to 9, as a run in blocks of another size would leave them."""
+    ledger = Ledger(toy.ledger)
+    names = [sha for sha in ledger.find(schema=BATCH) if ledger.get(sha)["master_seed"] == 0]
+    blocks = sorted((ledger.get(sha) for sha in names), key=lambda one: one["first_seed"])
+    assert [one["first_seed"] for one in blocks][:3] == [0, 4, 8]
+    parts = {
+        part: {name: [*blocks[1]["observation"][part][name][2:], *values[:2]] for name, values in arrays.items()}
+        for part, arrays in blocks[2]["observation"].items()
+    }
+    parts["observables"] = {name: (np.array(v) * otherwise).tolist() for name, v in parts["observables"].items()}
+    sha = ledger.put({**blocks[1], "first_seed": 6, "observation": parts})
+    (line,) = together(toy, two[0]).left_out
+    assert line.startswith(f"block {sha[:12]}, master seed 0, seeds 6 to 9 of 'a=1, ")
+    assert line.endswith("before 8, and blocks are not cut" if otherwise == 1 else "by 0.2 of the largest number")
+
+
+def test_other_versions_are_told_of_and_leave_nothing_out(toy, run, two, tmp_path, monkeypatch):
+    assert together(toy, two[0]).versions == ()
+    ledger = Ledger(toy.ledger)
+    environment = {**ledger.get(ledger.find(schema=BATCH)[0])["environment"], "scipy": "9.9"}
+    on_another_machine(toy, two[0], tmp_path, lambda v: v[::-1] * (1 + 1e-6), master_seed=7, environment=environment)
+    found = together(toy, two[0])
+    here = environment["python"], ledger.get(two[0].declaration)["content"]["versions"]["judge"]
+    (line,) = found.versions
+    assert line.startswith("scipy: ")
+    assert line.endswith("9.9 for master seed 7")
+    assert "for master seed 0; " in line
+    assert here[0] not in line
+    monkeypatch.setattr(sys.modules["idealab.prepare.declaration"], "judge_digest", lambda: "f" * 64)
+    judged = together(toy, two[0])
+    assert judged.versions[0].startswith("declared with others than those that judge here: versions.judge: ")
+    assert here[1][:40] in judged.versions[0]
+    assert judged.versions[1:] == found.versions
+    assert (judged.left_out, judged.verification.verdict) == (found.left_out, found.verification.verdict)
 
 
 def test_what_was_declared_differently_is_refused_and_the_difference_said(toy, run):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import sqlite3
+import sys
+import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,6 +195,47 @@ def test_words_of_ones_own_are_no_account_of_what_a_budget_left(made):
     said = words(made, told)
     assert "remarks, no doubt is left: recorded, and not judged again" in said
     assert "cut_short: recorded True, but the judge asks for no more" in said
+
+
+@pytest.fixture
+def cut_short(toy, monkeypatch):
+    """A ledger with a run whose budget ended after one block of each condition, and the words that it ended with."""
+    made = toy.experiment()
+    made = replace(made, conditions=tuple(condition.but("", noise=0.3) for condition in made.conditions))
+    monkeypatch.setattr(registry, "load", lambda name: toy.idea())
+    monkeypatch.setattr(registry, "load_experiments", lambda name: (made,))
+    hours = iter([0.0] + [2.0] * 99)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600 * next(hours))
+    monkeypatch.setattr(sys.modules["idealab.prepare.budget"], "time", clock)
+    found = toy.verify(experiments=None, budget=3600.0, select=("height",))
+    assert (found.cut_short, found.cost.seeds) == (True, 4 * 4)
+    return Ledger(toy.ledger), [line for line in found.remarks if line.startswith("given up")]
+
+
+def test_what_a_budget_left_is_told_by_the_observations(cut_short):
+    ledger, told = cut_short
+    assert words(ledger, lambda result, _: None) == ""
+    assert any("would do for" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: f"{line}, and no doubt is left",
+        lambda line: "given up for the budget: nothing that matters",
+        lambda line: line.replace("times the tolerance", "% of the tolerance"),
+        lambda line: line.replace("bench", "beach"),
+    ],
+)
+def test_what_a_budget_left_cannot_be_told_otherwise(cut_short, change):
+    ledger, told = cut_short
+    for line in [line for line in told if change(line) != line]:
+
+        def otherwise(result, _, line=line):
+            result["remarks"] = [change(line) if one == line else one for one in result["remarks"]]
+
+        assert "given up for the budget: bench, " in words(ledger, otherwise)
+    assert "not recorded" in words(ledger, lambda result, _: result.update(remarks=result["remarks"][:-1]))
 
 
 @pytest.mark.parametrize(
