@@ -164,8 +164,8 @@ components = (
 
 # --- What must be seen ------------------------------------------------------------------------------------------------
 
-slowest_rate = over_keys(exp(-T * of_one(change.deviations["rate"].equation.rhs)))
-others = slowest_rate * exp(T * change.rate) / w_1 - 1
+slowest_rate = over_keys(exp(-T * of_one(change.rate)))
+others = over_keys(exp(T * (change.rate - of_one(change.rate)))) / w_1 - 1  # both together: each alone leaves numbers
 mean_odds = {change.r: over_keys(odds[x])}
 rivals = {
     "slowest_key": Rival(
