@@ -19,8 +19,9 @@ from idealab.experiments.topic_inertia.domains import (
     STEPS,
     Ranges,
     beside_boundary,
+    diluted,
+    falling,
     generic,
-    long_diluted_prompts,
     long_prompts,
 )
 from idealab.experiments.topic_inertia.prompts import draw
@@ -147,7 +148,7 @@ def observe_overlap(key: Array, condition: Condition) -> Observation:
     counts = jnp.sum(tokens[:, :, None] == jnp.arange(5), axis=1)
     votes = jnp.log(counts) + jnp.concatenate([scores[:1] + _TIES, jnp.full(4, scores[B])])
     winner = jnp.argmax(votes, axis=1)
-    return Observation({}, {"by_overlap": jnp.mean(winner > 4 * condition["shared"])})
+    return Observation({}, {"by_overlap": jnp.mean(winner > 4 * jnp.maximum(condition["shared"], 0.0))})
 
 
 def observe_labelled(key: Array, condition: Condition) -> Observation:
@@ -222,6 +223,7 @@ def _counted(
 
 
 _PROMPT = _at(_HALF_E, 0.3, 0.25).but("even memory", order="as drawn")
+_DILUTED = (0.1, 0.3, 0.5, 0.7)
 _BOUNDARY = (0.2, 0.3, 0.3515, 0.3556, 0.4, 0.46)
 _NARROWLY = 0.001  # drawn, since the two in the middle lie so near to the boundary
 
@@ -253,7 +255,7 @@ experiments = (
         INERTIA,
         _at(_ROOT_2, 0.3, 0.2),
         _at(_GOLDEN, 0.25, 0.2),
-        ranges=long_prompts(min(INERTIA)),
+        ranges=falling(INERTIA),
         right_phase=_at(_ROOT_2, 0.2, 0.38).but("b more frequent than r times a"),
     ),
     _counted(
@@ -276,8 +278,8 @@ experiments = (
         "by_dilution",
         "logarithm of the chance for prompts of 64 tokens, more and more of which say nothing",
         (64,),
-        *(Condition({"share": _GOLDEN, "lean": 0.55, "p_0": p_0}, f"p_0={p_0:g}") for p_0 in (0.1, 0.3, 0.5, 0.7)),
-        ranges=long_diluted_prompts(64),
+        *(Condition({"share": _GOLDEN, "lean": 0.55, "p_0": p_0}, f"p_0={p_0:g}") for p_0 in _DILUTED),
+        ranges=diluted(_DILUTED, 64),
     ),
     _counted(
         "by_odds",
@@ -293,7 +295,7 @@ experiments = (
         observe=observe_overlap,
         observables=("by_overlap",),
         conditions=tuple(Condition({"shared": shared}, f"shared={shared:g}") for shared in (0.0, 0.25, 0.5, 0.75)),
-        ranges={"shared": Range(0.0, 1.0, "a part of the tokens")},
+        ranges={"shared": Range(-0.25, 1.0, "a part of four tokens: none, a fourth, two or three")},
     ),
     Experiment(
         name="prompts",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -108,13 +109,18 @@ def _longest(p_a: ArrayLike, p_b: ArrayLike, odds: float) -> Floats:
     return np.max(lengths, axis=0)
 
 
+def _scatter(p_a: float, p_b: float, odds: float, length: int) -> float:
+    """Standard deviation of k among prompts that nearly change."""
+    a, b, others = _tilted(np.array(p_a), np.array(p_b), odds)[1]
+    return math.sqrt(length * a * b * others / (b + odds**2 * a))
+
+
 def gap_of_sums(p_a: float, p_b: float, odds: float, length: int) -> float:
     """The largest gap between sums l - odds k, times the scatter of k, among prompts that nearly change.
 
     Below one where the odds are far enough from fractions, and others leave the counts free.
     """
-    a, b, others = _tilted(np.array(p_a), np.array(p_b), odds)[1]
-    scatter = math.sqrt(length * a * b * others / (b + odds**2 * a))
+    scatter = _scatter(p_a, p_b, odds, length)
     if scatter <= 1:
         return math.inf
     places = np.sort(odds * np.arange(int(4 * scatter)) % 1)
@@ -143,15 +149,66 @@ def long_prompts(length: int, odds_of: Odds = _odds) -> Ranges:
     return {**CHANCES, "p_b": p_b}
 
 
-def long_diluted_prompts(length: int) -> Ranges:
-    """The same for prompts of which p_0 say nothing, and the rest are a or b as lean to 1 - lean."""
+def log_chance(p_a: float, p_b: float, odds: float, length: int) -> tuple[float, float, float]:
+    """The first terms of the logarithm of the chance, and what they leave out at most.
+
+    That is the next order, each of its terms by its size, and half a gap of 1/scatter between sums.
+    """
+    tilt = float(_tilted(np.array(p_a), np.array(p_b), odds)[0])
+    b, a = p_b * math.exp(tilt), p_a * math.exp(-odds * tilt)
+    moment = 1 - p_a - p_b + b + a
+    steepness = tilt * math.sqrt(2 * math.pi * length * (b + odds**2 * a) / moment)
+    gap = tilt / (2 * _scatter(p_a, p_b, odds, length))
+    return length * math.log(moment) - math.log(steepness), float(long_from(p_a, p_b, odds)) / length, gap
+
+
+def surely_less(less: tuple[float, float, float], more: tuple[float, float, float]) -> bool:
+    """Whether one chance lies below another, whatever is left out.
+
+    The next order has the same sign in both, so that the larger is the most that is left of it; gaps have not.
+    """
+    return more[0] - less[0] > max(more[1], less[1]) + more[2] + less[2]
+
+
+def falling(lengths: tuple[int, ...]) -> Ranges:
+    """Where, besides, the chance falls from each of the lengths to the next by more than is left out."""
+    inside = long_prompts(min(lengths))
+    within = inside["p_b"]
+    assert callable(within)
+
+    def p_b(condition: Condition) -> Range:
+        odds, chances, found = _odds(condition), (float(condition["p_a"]), float(condition["p_b"])), within(condition)
+        found.check("p_b", chances[1])
+        for length, longer in pairwise(lengths):
+            if not surely_less(log_chance(*chances, odds, longer), log_chance(*chances, odds, length)):
+                raise UsageError(
+                    f"p_a={chances[0]:g}, p_b={chances[1]:g}: with odds of {odds:.6g} it cannot be told that the "
+                    f"chance falls from {length} tokens to {longer} (step `next_order` of the derivation deviations); "
+                    "take other odds or chances"
+                )
+        return found
+
+    return {**inside, "p_b": p_b}
+
+
+def diluted(sweep: tuple[float, ...], length: int) -> Ranges:
+    """The same for prompts of which p_0 say nothing, a sweep, and the rest are a or b as lean to 1 - lean."""
 
     def p_0(condition: Condition) -> Range:
         odds, lean = _odds(condition), float(condition["lean"])
         values = np.linspace(1 - 1 / (1 + DRAWN), 1.0, 802)[1:-1]
         fit = _longest(lean * (1 - values), (1 - lean) * (1 - values), odds) < length
         where = f"lean={lean:g} and odds of {odds:.6g}"
-        return _between("p_0", values, fit, where, length, "raise lean or share: odds lean must exceed 1 - lean")
+        found = _between("p_0", values, fit, where, length, "raise lean or share: odds lean must exceed 1 - lean")
+        inside = [value for value in sweep if found.low < value < found.high]
+        logs = [log_chance(lean * (1 - value), (1 - lean) * (1 - value), odds, length) for value in inside]
+        for (low, high), (less, more) in zip(pairwise(inside), pairwise(logs), strict=True):
+            if not surely_less(less, more):
+                raise UsageError(
+                    f"{where}: it cannot be told that the chance rises from p_0={low:g} to {high:g} for prompts of "
+                    f"{length} tokens (step `next_order` of the derivation deviations); take another lean or share"
+                )
+        return found
 
     return {"share": _SHARE, "lean": Range(0.0, 1.0, "a part of the tokens that vote"), "p_0": p_0}
 
@@ -223,94 +280,3 @@ def beside_boundaries(odds: tuple[float, ...], weights: tuple[float, ...], lengt
         return _chance("p_b", "p_a")(condition)
 
     return {"p_a": CHANCES["p_a"], "p_b": p_b}
-
-
-# --- Memory -----------------------------------------------------------------------------------------------------------
-
-# What is measured here lies well within where signatures were seen to fail on 32 to 64 seeds of some master seeds.
-ANY_MEMORY: Ranges = {
-    "spread": Range(0.0, 2.0, "measured: beyond, the sum takes few values, which so few terms of a series blur"),
-    "slope": Range(-2.0, 2.0, "measured: beyond, one token weighs most, and so few terms of a series blur the sum"),
-}
-EVEN_MEMORY: Ranges = {"spread": ANY_MEMORY["spread"]}
-BAYES: Ranges = {
-    "spread": Range(
-        0.28,
-        1.1,
-        "measured: below, less than a tenth is gained from 4 tokens to 8; above, the sum of 4 takes few values, which "
-        "so few terms of a series blur",
-    )
-}
-SWITCHED: Ranges = {
-    "spread": Range(0.2, 1.3, "measured: beyond, twice the tokens of the old topic do not lengthen its stay by a tenth")
-}
-
-
-def _normal_fall(slope: float, spread: float) -> float:
-    """How far ln C falls from 8 tokens to 32, if sums of fading log-odds were normal, of mean spread^2/2 a token."""
-
-    def chance(length: int) -> float:
-        weights = np.exp(-slope * np.arange(length))
-        return math.erfc(spread / 2 * float(weights.sum() / np.sqrt(2 * (weights**2).sum()))) / 2
-
-    return math.log(chance(8) / chance(32))
-
-
-def _flat(condition: Condition) -> Range:
-    spread = float(condition["spread"])
-    enough = next(slope for slope in np.arange(0.01, 1.0, 0.01) if _normal_fall(float(slope), spread) < 0.14)
-    return Range(
-        float(enough),
-        1.2,
-        f"with spread={spread:g} a memory that fades more slowly still gains from 8 tokens to 32; one that fades "
-        "faster knows no difference in any prompt, by which nothing is shown",
-    )
-
-
-LEAKY: Ranges = {"spread": Range(0.0, 2.0, "measured: beyond, too few prompts change"), "slope": _flat}
-
-
-def _ceiling(condition: Condition) -> Range:
-    """Of the sum; 160 tokens are read before it is looked at, and 160 more to turn it round."""
-    spread = float(condition["spread"])
-    return Range(
-        2.5,
-        min(160 * spread**2 / 2 / 4, 7.5),
-        f"with spread={spread:g}; lower, what is left out beyond second order shows; higher, 160 tokens are less than "
-        "four times what it takes from the ceiling to zero, or too few prompts change (measured)",
-    )
-
-
-def _hazard(condition: Condition) -> Range:
-    """By the ceiling that does as much: the filter gives way where hazard e^S is the drift of S, spread^2/2."""
-    hard, drift = _ceiling(condition), float(condition["spread"]) ** 2 / 2
-    return Range(drift * math.exp(-hard.high), drift * math.exp(-hard.low), f"as of a ceiling {hard.reason}")
-
-
-BOUNDED: Ranges = {
-    "spread": Range(0.45, 2.0, "measured: below, 160 tokens are too few; above, steps are no longer small"),
-    "ceiling": _ceiling,
-    "hazard": _hazard,
-}
-
-
-def turning(noise: float) -> Ranges:
-    """Where nine seeds in ten turn at a share between zero and one; ``noise`` is the scatter of the mean score."""
-
-    def room(condition: Condition) -> tuple[float, int, str]:
-        """How far the mean score may lie from zero, of how many tokens, and why."""
-        spread, tokens = float(condition["spread"]), int(condition["length"]) - 1
-        words = f"of shift + last_score/{tokens} with spread={spread:g}: beyond, more than one seed in ten never turns"
-        return spread**2 / 2 - 1.3 * noise, tokens, words
-
-    def shift(condition: Condition) -> Range:
-        (half, tokens, words), own = room(condition), float(condition["last_score"])
-        return Range(-half - own / tokens, half - own / tokens, words)
-
-    def last_score(condition: Condition) -> Range:
-        (half, tokens, words), mean = room(condition), float(condition["shift"])
-        return Range(tokens * (-half - mean), tokens * (half - mean), words)
-
-    least = math.sqrt(2 * 1.5 * noise)
-    spread = Range(least, 2.0, "below, scores lean by more than topics differ; above, prompts turn between two shares")
-    return {"spread": spread, "shift": shift, "last_score": last_score}

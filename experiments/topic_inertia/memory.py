@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from idealab.experiments.topic_inertia.domains import (
+from idealab.experiments.topic_inertia.memory_domains import (
     ANY_MEMORY,
     BAYES,
     BOUNDED,
