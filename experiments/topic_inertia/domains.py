@@ -250,6 +250,8 @@ def beside_boundary(sweep: tuple[float, ...], length: int, drawn: float) -> Rang
 
     def p_b(condition: Condition) -> Range:
         odds, a, b = _odds(condition), float(condition["p_a"]), float(condition["p_b"])
+        allowed = _chance("p_b", "p_a")(condition)
+        allowed.check("p_b", b)
         away = abs(b - odds * a) - drawn * (b + odds * a)
         variance, third = b + odds**2 * a - (b - odds * a) ** 2, b + odds**3 * a
         normal = math.erf(max(away, 0.0) * math.sqrt(length / variance / 2)) / 2
@@ -258,7 +260,7 @@ def beside_boundary(sweep: tuple[float, ...], length: int, drawn: float) -> Rang
                 f"p_b={b:g} is too near the phase boundary, r p_a = {odds * a:.6g}, for prompts of {length} tokens to "
                 "tell on which side; take another p_a or share"
             )
-        return _chance("p_b", "p_a")(condition)
+        return allowed
 
     return {"share": _SHARE, "p_a": p_a, "p_b": p_b}
 
@@ -268,6 +270,8 @@ def beside_boundaries(odds: tuple[float, ...], weights: tuple[float, ...], lengt
 
     def p_b(condition: Condition) -> Range:
         p_a, p_b = float(condition["p_a"]), float(condition["p_b"])
+        allowed = _chance("p_b", "p_a")(condition)
+        allowed.check("p_b", p_b)
         tilts = ((r, math.log(r * p_a / p_b) / (1 + r)) for r in odds)
         moments = [1 - p_a - p_b + p_b * math.exp(tilt) + p_a * math.exp(-r * tilt) for r, tilt in tilts]
         left = sum(weight * moment**length for weight, moment in zip(weights, moments, strict=True))
@@ -277,6 +281,6 @@ def beside_boundaries(odds: tuple[float, ...], weights: tuple[float, ...], lengt
                 f"p_b={p_b:g} is too near the phase boundary of a key ({boundaries}) for prompts of {length} tokens to "
                 "tell on which side; take another p_a or p_b"
             )
-        return _chance("p_b", "p_a")(condition)
+        return allowed
 
     return {"p_a": CHANCES["p_a"], "p_b": p_b}

@@ -105,28 +105,23 @@ def observe_attention(key: Array, condition: Condition) -> Observation:
     mixed = jnp.append(jax.random.permutation(keys[3], length - 1), length - 1)
     moved = _attend(tokens[:64, mixed], h, values, slope) - read[:64]
     s = jnp.exp(h) * values
+    weights = fading(length, slope, length - 1) if "slope" in condition.settings else evenly(length)
     return Observation(
-        account(both[0], s, jnp.diagonal(s), *fading(length, slope, length - 1)),
+        account(both[0], s, jnp.diagonal(s), *weights),
         {"change_by_memory": jnp.mean(read < 0), "order_change": jnp.max(jnp.abs(moved))},
     )
 
 
-def _attention(number: int, length: int, slope: float, spread: float) -> Condition:
-    settings = {"length": length, "slope": slope, "spread": spread, "topics": number}
-    return Condition(settings, f"T={length}, slope={slope:g}, spread={spread:g}")
-
-
-def _even(condition: Condition) -> Condition:
-    """The same where the memory is even because attention has no positions."""
-    settings = {name: value for name, value in condition.settings.items() if name != "slope"}
-    return Condition(settings, condition.label)
+def _attention(number: int, length: int, spread: float, **fading: float) -> Condition:
+    words = f"T={length}, slope={fading.get('slope', 0):g}, spread={spread:g}"
+    return Condition({"length": length, "spread": spread, "topics": number, **fading}, words)
 
 
 _ATTENTION = (
-    _attention(1, 16, 0.0, 0.7),
-    _attention(2, 6, 0.0, 0.9),
-    _attention(3, 8, 0.4, 1.0),
-    _attention(4, 16, 0.1, 0.7),
+    _attention(1, 16, 0.7),
+    _attention(2, 6, 0.9),
+    _attention(3, 8, 1.0, slope=0.4),
+    _attention(4, 16, 0.7, slope=0.1),
 )
 
 attention = Experiment(
@@ -145,7 +140,7 @@ order = Experiment(
     level="idealized",
     observe=observe_attention,
     observables=("order_change",),
-    conditions=tuple(map(_even, _ATTENTION[:2])),
+    conditions=_ATTENTION[:2],
     toggles={"no_positions": _ATTENTION[2]},
     ranges=EVEN_MEMORY,
 )

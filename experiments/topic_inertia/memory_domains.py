@@ -13,8 +13,8 @@ from idealab.experiments.topic_inertia.domains import Ranges
 from idealab.experiment import Condition, Range
 
 ANY_MEMORY: Ranges = {
-    "spread": Range(0.0, 2.0, "measured: beyond, the sum takes few values, which so few terms of a series blur"),
-    "slope": Range(-2.0, 2.0, "measured: beyond, one token weighs most, and so few terms of a series blur the sum"),
+    "spread": Range(0.0, 1.5, "measured: beyond, the sum takes few values, which so few terms of a series blur"),
+    "slope": Range(0.0, 1.5, "measured: beyond, one token weighs most, and so few terms of a series blur the sum"),
 }
 EVEN_MEMORY: Ranges = {"spread": ANY_MEMORY["spread"]}
 BAYES: Ranges = {
@@ -59,7 +59,7 @@ def _ceiling(condition: Condition) -> Range:
     spread = float(condition["spread"])
     return Range(
         2.5,
-        min(160 * spread**2 / 2 / 4, math.log(8000 * spread**6), 7.5),
+        min(160 * spread**2 / 2 / 4, math.log(4000 * spread**6), 7.5),
         f"with spread={spread:g}; lower, what is left out beyond second order shows; higher, 160 tokens are less than "
         "four times what it takes from the ceiling to zero, or too few of 5000 prompts change to tell (measured)",
     )
@@ -72,20 +72,23 @@ def _hazard(condition: Condition) -> Range:
 
 
 BOUNDED: Ranges = {
-    "spread": Range(0.45, 2.0, "measured: below, 160 tokens are too few; above, steps are no longer small"),
+    "spread": Range(0.49, 2.0, "measured: below, 160 tokens are too few; above, steps are no longer small"),
     "ceiling": _ceiling,
     "hazard": _hazard,
 }
 
 
 def turning(noise: float) -> Ranges:
-    """Where nine seeds in ten turn at a share between zero and one; ``noise`` is the scatter of the mean score."""
+    """Where all but few seeds turn at a share between zero and one, the mean of them between 0.3 and 0.7.
+
+    The mean score of a token is spread^2/2 under one topic, less that under the other; ``noise`` is its scatter.
+    """
 
     def room(condition: Condition) -> tuple[float, int, str]:
         """How far the mean score may lie from zero, of how many tokens, and why."""
         spread, tokens = float(condition["spread"]), int(condition["length"]) - 1
-        words = f"of shift + last_score/{tokens} with spread={spread:g}: beyond, more than one seed in ten never turns"
-        return spread**2 / 2 - 1.3 * noise, tokens, words
+        words = f"of shift + last_score/{tokens} with spread={spread:g}: beyond, prompts turn near one of their ends"
+        return min(spread**2 / 2 - 2 * noise, spread**2 / 5), tokens, words
 
     def shift(condition: Condition) -> Range:
         (half, tokens, words), own = room(condition), float(condition["last_score"])
@@ -95,6 +98,6 @@ def turning(noise: float) -> Ranges:
         (half, tokens, words), mean = room(condition), float(condition["shift"])
         return Range(tokens * (-half - mean), tokens * (half - mean), words)
 
-    least = math.sqrt(2 * 1.5 * noise)
+    least = math.sqrt(2 * 2.5 * noise)
     spread = Range(least, 2.0, "below, scores lean by more than topics differ; above, prompts turn between two shares")
     return {"spread": spread, "shift": shift, "last_score": last_score}
