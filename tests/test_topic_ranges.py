@@ -90,6 +90,15 @@ def test_what_lies_beyond_is_refused_in_one_line(name, settings, words):
     assert "\n" not in str(refused.value)
 
 
+def test_what_is_not_asked_for_refuses_nothing():
+    """The sweep of `boundary` does not matter to who asks for another signature."""
+    ran = (HERE["boundary"], HERE["change"])
+    run = {"experiments": ran, "settings": {"p_a": 0.35}, "record": False, "mutants": False, "master_seed": 215}
+    with pytest.raises(UsageError, match="experiment 'boundary': p_a=0.35 is outside"):
+        verify(bare(), **run)
+    assert verify(bare(), select=["change"], **run).signatures[0].verdict == "present"
+
+
 def _ends(name):
     """Each knob of an experiment, and values just beyond the ends of its ranges, which may depend on the condition."""
     experiment = HERE[name]
