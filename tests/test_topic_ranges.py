@@ -94,7 +94,7 @@ def test_what_is_not_asked_for_refuses_nothing():
     """The sweep of `boundary` does not matter to who asks for another signature."""
     ran = (HERE["boundary"], HERE["change"])
     run = {"experiments": ran, "settings": {"p_a": 0.35}, "record": False, "mutants": False, "master_seed": 215}
-    with pytest.raises(UsageError, match="experiment 'boundary': p_a=0.35 is outside"):
+    with pytest.raises(UsageError, match=r"experiment 'boundary': p_a=0\.35 is outside"):
         verify(bare(), **run)
     assert verify(bare(), select=["change"], **run).signatures[0].verdict == "present"
 
