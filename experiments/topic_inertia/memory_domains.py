@@ -98,6 +98,6 @@ def turning(noise: float) -> Ranges:
         (half, tokens, words), mean = room(condition), float(condition["shift"])
         return Range(tokens * (-half - mean), tokens * (half - mean), words)
 
-    least = math.sqrt(2 * 2.5 * noise)
-    spread = Range(least, 2.0, "below, scores lean by more than topics differ; above, prompts turn between two shares")
+    least = math.sqrt(2 * 3.4 * noise)
+    spread = Range(least, 2.0, "measured: below, scores stray too far to tell; above, prompts turn between two shares")
     return {"spread": spread, "shift": shift, "last_score": last_score}
