@@ -12,18 +12,23 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from idealab.experiments.topic_inertia.domains import (
+    CHANCES,
     DRAWN,
     PROMPTS,
+    RATE,
+    STEPS,
     Ranges,
+    beside_boundary,
+    diluted,
+    falling,
     generic,
-    long_diluted_prompts,
     long_prompts,
 )
 from idealab.experiments.topic_inertia.prompts import draw
 from jax import Array
 from jax.scipy.special import gammaln, logsumexp
 
-from idealab.experiment import Condition, Experiment, Observation
+from idealab.experiment import Condition, Experiment, Observation, Range
 from idealab.simulate import descend
 from idealab.simulate.linear_algebra import qr
 
@@ -37,11 +42,16 @@ READ = (6, 20, 60)
 LABELLED = (4, 8, 16, 32, 64, 128, 256, 512)
 """Lengths of prompts."""
 
+# Odds share/(1 - share) that are far from small fractions: the golden mean, the roots of 2 and 3, half of e.
+_GOLDEN, _ROOT_2, _ROOT_3, _HALF_E = (
+    odds / (1 + odds) for odds in ((1 + 5**0.5) / 2, 2**0.5, 3**0.5, 2.718281828459045 / 2)
+)
+
 _TIES = 1e-9  # in a logarithm: equal votes go to the topic of the prompt, whatever rounding says
 
 
 def trained_scores(key: Array, share: Array | float) -> Array:
-    """Scores e_j^T W x_last, shape (4,), after 2000 steps on prompts of two topics; ``share`` is that of labels 0.
+    """Scores e_j^T W x_last, shape (4,), after `STEPS` steps on prompts of two topics; ``share`` is that of labels 0.
 
     Every prompt holds token 0 and token 1 twice each and token 2 once; one topic has label 0, the other label 1.
     """
@@ -52,7 +62,7 @@ def trained_scores(key: Array, share: Array | float) -> Array:
     def loss(w: Array) -> Array:
         return -label @ jax.nn.log_softmax(tokens @ w @ tokens[LAST] + log_counts)
 
-    return tokens @ descend(jax.grad(loss), jnp.zeros((4, 4)), 0.5, (2000,))[0] @ tokens[LAST]
+    return tokens @ descend(jax.grad(loss), jnp.zeros((4, 4)), RATE, (STEPS,))[0] @ tokens[LAST]
 
 
 def log_chance(scores: Array, chances: Array, length: int) -> Array:
@@ -72,14 +82,13 @@ def log_chance(scores: Array, chances: Array, length: int) -> Array:
     return logsumexp(jax.lax.map(over_second, jnp.arange(length + 1), batch_size=64))
 
 
-def drawn_chances(key: Array, condition: Condition) -> Array:
+def drawn_chances(key: Array, condition: Condition, drawn: float = DRAWN) -> Array:
     """Chances of tokens 0, 1 and 2 in a prompt, the first two within a part of the setting, shape (3,)."""
-    spread = condition["drawn"] if "drawn" in condition.settings else DRAWN
     if "lean" in condition.settings:
         p_a, p_b = (part * (1 - condition["p_0"]) for part in (condition["lean"], 1 - condition["lean"]))
     else:
         p_a, p_b = condition["p_a"], condition["p_b"]
-    pair = jnp.stack([p_a, p_b]) * jax.random.uniform(key, (2,), minval=1 - spread, maxval=1 + spread)
+    pair = jnp.stack([p_a, p_b]) * jax.random.uniform(key, (2,), minval=1 - drawn, maxval=1 + drawn)
     return jnp.append(pair, 1.0 - jnp.sum(pair))
 
 
@@ -89,12 +98,12 @@ def _instance(scores: Array, chances: Array, counts: Array, prompts: float = 1e2
     return {"p_a": chances[A], "p_b": chances[B], "r": odds, "m": counts, "prompts": jnp.asarray(prompts)}
 
 
-def counting(name: str, *lengths: int, log: bool = False) -> Observe:
+def counting(name: str, *lengths: int, log: bool = False, drawn: float = DRAWN) -> Observe:
     """How often the model changes the topic, over all prompts of some lengths, reported under a name."""
 
     def observe(key: Array, condition: Condition) -> Observation:
         key_model, key_chances = jax.random.split(key)
-        scores, chances = trained_scores(key_model, condition["share"]), drawn_chances(key_chances, condition)
+        scores, chances = trained_scores(key_model, condition["share"]), drawn_chances(key_chances, condition, drawn)
         found = jnp.stack([log_chance(scores, chances, length) for length in lengths])
         found = found if log else jnp.exp(found)
         return Observation(
@@ -117,8 +126,8 @@ def observe_prompts(key: Array, condition: Condition) -> Observation:
         tokens = draw(key_tokens, chances, 2000, length)
         if condition["order"] == "shuffled":
             tokens = jax.random.permutation(key_order, tokens, axis=1, independent=True)
-        age = jnp.arange(length)[::-1]
-        attention = jax.nn.softmax(scores[tokens] + age * jnp.log(condition["memory"]), axis=1)
+        age, kept = jnp.arange(length)[::-1], condition["kept"] if "kept" in condition.settings else 1.0
+        attention = jax.nn.softmax(scores[tokens] + age * jnp.log(kept), axis=1)
         seen = jnp.stack([jnp.sum(jnp.where(tokens == token, attention, 0.0), axis=1) for token in (A, B)])
         return jnp.mean(seen[1] > seen[0] * (1 + _TIES))
 
@@ -127,16 +136,19 @@ def observe_prompts(key: Array, condition: Condition) -> Observation:
     return Observation(_instance(scores, chances, counts, 2000), {"change": found})
 
 
+_OVERLAP = Condition({"share": _ROOT_2, "p_a": 0.2, "p_b": 0.6})
+
+
 def observe_overlap(key: Array, condition: Condition) -> Observation:
     """Four tokens would change the topic, unless they belong to it as well."""
     key_model, key_chances, key_prompts = jax.random.split(key, 3)
-    scores, chances = trained_scores(key_model, condition["share"]), drawn_chances(key_chances, condition)
+    scores, chances = trained_scores(key_model, _OVERLAP["share"]), drawn_chances(key_chances, _OVERLAP)
     each = jnp.concatenate([chances[:1], jnp.full(4, chances[B] / 4), chances[2:]])
     tokens = draw(key_prompts, each, 4096, 24)
     counts = jnp.sum(tokens[:, :, None] == jnp.arange(5), axis=1)
     votes = jnp.log(counts) + jnp.concatenate([scores[:1] + _TIES, jnp.full(4, scores[B])])
     winner = jnp.argmax(votes, axis=1)
-    return Observation({}, {"by_overlap": jnp.mean(winner > 4 * condition["shared"])})
+    return Observation({}, {"by_overlap": jnp.mean(winner > 4 * jnp.maximum(condition["shared"], 0.0))})
 
 
 def observe_labelled(key: Array, condition: Condition) -> Observation:
@@ -189,9 +201,10 @@ def _counted(
     statement: str,
     lengths: tuple[int, ...],
     *conditions: Condition,
-    log: bool = False,
+    log: bool = True,
+    drawn: float = DRAWN,
     block: int = 4,
-    ranges: Ranges = PROMPTS,
+    ranges: Ranges = CHANCES,
     **toggles: Condition,
 ) -> Experiment:
     """An experiment by counting; several lengths are checkpoints."""
@@ -199,7 +212,7 @@ def _counted(
         name=name.replace("_", " "),
         statement=statement,
         level="idealized",
-        observe=counting(name, *lengths, log=log),
+        observe=counting(name, *lengths, log=log, drawn=drawn),
         observables=(name,),
         conditions=conditions,
         checkpoints={name: ("T", tuple(map(float, lengths)))} if len(lengths) > 1 else {},
@@ -209,12 +222,10 @@ def _counted(
     )
 
 
-# Odds share/(1 - share) that are far from small fractions: the golden mean, the roots of 2 and 3, half of e.
-_GOLDEN, _ROOT_2, _ROOT_3, _HALF_E = (
-    odds / (1 + odds) for odds in ((1 + 5**0.5) / 2, 2**0.5, 3**0.5, 2.718281828459045 / 2)
-)
-
-_PROMPT = _at(_HALF_E, 0.3, 0.25).but("memory", memory=1.0, order="as drawn")
+_PROMPT = _at(_HALF_E, 0.3, 0.25).but("even memory", order="as drawn")
+_DILUTED = (0.1, 0.3, 0.5, 0.7)
+_BOUNDARY = (0.2, 0.3, 0.3515, 0.3556, 0.4, 0.46)
+_NARROWLY = 0.001  # drawn, since the two in the middle lie so near to the boundary
 
 experiments = (
     _counted(
@@ -224,6 +235,8 @@ experiments = (
         _at(_ROOT_2, 0.3, 0.25),
         _at(_GOLDEN, 0.22, 0.3),
         _at(_ROOT_3, 0.35, 0.4),
+        log=False,
+        ranges=PROMPTS,
     ),
     _counted(
         "log_change",
@@ -232,47 +245,45 @@ experiments = (
         _at(_GOLDEN, 0.3, 0.2),
         _at(_ROOT_2, 0.25, 0.12),
         _at(_ROOT_3, 0.2, 0.15),
-        log=True,
         block=16,
         ranges=generic(LONG),
         generic_odds=_at(0.5, 0.3, 0.15).but("odds of one"),
     ),
     _counted(
         "inertia",
-        "the chance of a change against the length of a prompt",
+        "the logarithm of the chance of a change against the length of a prompt",
         INERTIA,
         _at(_ROOT_2, 0.3, 0.2),
         _at(_GOLDEN, 0.25, 0.2),
-        ranges=long_prompts(min(INERTIA)),
+        ranges=falling(INERTIA),
         right_phase=_at(_ROOT_2, 0.2, 0.38).but("b more frequent than r times a"),
     ),
     _counted(
         "boundary",
         "prompts of 2000 tokens, b more and more frequent",
         (2000,),
-        *(
-            # Drawn more narrowly than the two in the middle lie apart.
-            _at(_ROOT_2, 0.25, p_b).but(f"p_b={p_b:g}", drawn=0.001)
-            for p_b in (0.2, 0.3, 0.3515, 0.3556, 0.4, 0.46)
-        ),
+        *(_at(_ROOT_2, 0.25, p_b).but(f"p_b={p_b:g}") for p_b in _BOUNDARY),
+        log=False,
+        drawn=_NARROWLY,
+        ranges=beside_boundary(_BOUNDARY, 2000, _NARROWLY),
     ),
     _counted(
         "by_closeness",
-        "prompts of 128 tokens, b more and more frequent",
+        "logarithm of the chance for prompts of 128 tokens, b more and more frequent",
         (128,),
         *(_at(_GOLDEN, 0.25, p_b) for p_b in (0.1, 0.16, 0.22, 0.28)),
         ranges=long_prompts(128),
     ),
     _counted(
         "by_dilution",
-        "prompts of 64 tokens, more and more of which say nothing",
+        "logarithm of the chance for prompts of 64 tokens, more and more of which say nothing",
         (64,),
-        *(Condition({"share": _GOLDEN, "lean": 0.55, "p_0": p_0}, f"p_0={p_0:g}") for p_0 in (0.1, 0.3, 0.5, 0.7)),
-        ranges=long_diluted_prompts(64),
+        *(Condition({"share": _GOLDEN, "lean": 0.55, "p_0": p_0}, f"p_0={p_0:g}") for p_0 in _DILUTED),
+        ranges=diluted(_DILUTED, 64),
     ),
     _counted(
         "by_odds",
-        "prompts of 256 tokens, and models of larger and larger odds",
+        "logarithm of the chance for prompts of 256 tokens, and models of larger and larger odds",
         (256,),
         *(_at(share, 0.25, 0.22) for share in (0.53, 0.58, 0.63, 0.68)),
         ranges=long_prompts(256),
@@ -283,9 +294,8 @@ experiments = (
         level="idealized",
         observe=observe_overlap,
         observables=("by_overlap",),
-        conditions=tuple(
-            _at(_ROOT_2, 0.2, 0.6).but(f"shared={shared:g}", shared=shared) for shared in (0.0, 0.25, 0.5, 0.75)
-        ),
+        conditions=tuple(Condition({"shared": shared}, f"shared={shared:g}") for shared in (0.0, 0.25, 0.5, 0.75)),
+        ranges={"shared": Range(-0.25, 1.0, "a part of four tokens: none, a fourth, two or three")},
     ),
     Experiment(
         name="prompts",
@@ -297,8 +307,9 @@ experiments = (
         checkpoints={"change": ("T", tuple(map(float, READ)))},
         toggles={
             "order": _PROMPT.but("prompts shuffled", order="shuffled"),
-            "full_memory": _PROMPT.but("a token weighs 0.9 of the next", memory=0.9),
+            "full_memory": _PROMPT.but("a token weighs 0.9 of the next", kept=0.9),
         },
+        ranges=PROMPTS,
     ),
     Experiment(
         name="labelled prompts",
@@ -309,5 +320,6 @@ experiments = (
         observables=("change",),
         conditions=tuple(Condition({"norm": norm}) for norm in (1.0, 2.0, 0.5)),
         checkpoints={"change": ("T", tuple(map(float, LABELLED)))},
+        ranges={"norm": Range(0.0, 1000.0, "odds, which reach e^(norm/2), must be numbers")},
     ),
 )

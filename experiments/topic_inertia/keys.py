@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from idealab.experiments.topic_inertia.change import A, B, Observe, drawn_chances, log_chance
-from idealab.experiments.topic_inertia.domains import PROMPTS
+from idealab.experiments.topic_inertia.domains import CHANCES, Ranges, beside_boundaries, generic
 from jax import Array
 
 from idealab.experiment import Condition, Experiment, Observation, Range
@@ -127,7 +127,9 @@ def observe_odds(key: Array, condition: Condition) -> Observation:
 # --- The experiments --------------------------------------------------------------------------------------------------
 
 
-def _counted(name: str, statement: str, lengths: tuple[int, ...], *settings: tuple[float, float]) -> Experiment:
+def _counted(
+    name: str, statement: str, lengths: tuple[int, ...], ranges: Ranges, *settings: tuple[float, float]
+) -> Experiment:
     return Experiment(
         name=name.replace("_", " "),
         statement=f"one W for three last tokens: {statement}",
@@ -136,7 +138,7 @@ def _counted(name: str, statement: str, lengths: tuple[int, ...], *settings: tup
         observables=(name,),
         conditions=tuple(Condition({"p_a": p_a, "p_b": p_b}) for p_a, p_b in settings),
         checkpoints={name: ("T", tuple(map(float, lengths)))} if len(lengths) > 1 else {},
-        ranges={of: PROMPTS[of] for of in ("p_a", "p_b")},
+        ranges={of: ranges[of] for of in ("p_a", "p_b")},
         block=16,
     )
 
@@ -144,12 +146,20 @@ def _counted(name: str, statement: str, lengths: tuple[int, ...], *settings: tup
 _SHARE = Range(0.0, 1.0 / 1.03, "a share of labels, also where it is drawn")
 
 experiments: tuple[Experiment, ...] = (
-    _counted("change_by_keys", "the chance of a change over all prompts", EXACT, (0.3, 0.25), (0.2, 0.35)),
-    _counted("slowest_key", "the same for long prompts", LONG, (0.3, 0.2), (0.25, 0.14)),
+    _counted("change_by_keys", "the chance of a change over all prompts", EXACT, CHANCES, (0.3, 0.25), (0.2, 0.35)),
+    _counted(
+        "slowest_key",
+        "the same for long prompts",
+        LONG,
+        generic(LONG, lambda _: float(ODDS.min())),
+        (0.3, 0.2),
+        (0.25, 0.14),
+    ),
     _counted(
         "steps_by_keys",
         f"prompts of {VERY_LONG} tokens, b more and more frequent",
         (VERY_LONG,),
+        beside_boundaries(tuple(ODDS), tuple(LAST), VERY_LONG),
         *((0.2, p_b) for p_b in (0.17, 0.28, 0.39, 0.62)),
     ),
     Experiment(

@@ -6,8 +6,20 @@ positive. Everything here is the idealized model: no network is trained. Axes: b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from idealab.experiments.topic_inertia.memory_domains import (
+    ANY_MEMORY,
+    BAYES,
+    BOUNDED,
+    EVEN_MEMORY,
+    LEAKY,
+    SWITCHED,
+    turning,
+)
 from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from jax import Array
 from jax.scipy.special import ndtri
@@ -67,6 +79,11 @@ def evenly(length: float) -> tuple[Array, Array]:
 # --- One attention layer, with weights that nobody trained ------------------------------------------------------------
 
 
+def _slope(condition: Condition) -> Any:
+    """How fast memory fades with age; where it does not, a condition has no such setting."""
+    return condition["slope"] if "slope" in condition.settings else 0.0
+
+
 def _attend(tokens: Array, h: Array, values: Array, slope: Array) -> Array:
     """Attention of the last token over the prompt: a mean of values, shape (b,)."""
     age = jnp.arange(tokens.shape[1])[::-1]
@@ -79,32 +96,32 @@ def observe_attention(key: Array, condition: Condition) -> Observation:
 
     The two topics belong to the condition: between seeds their weights differ, by about a tenth.
     """
-    keys = jax.random.split(key, 4)
+    keys, slope = jax.random.split(key, 4), _slope(condition)
     both, length = topics(jax.random.key(condition["topics"]), condition["spread"]), condition["length"]
     h = 0.1 * jax.random.normal(keys[0], (VOCABULARY,) * 2)
     values = jnp.log(both[0] / both[1]) + 0.1 * jax.random.normal(keys[1], (VOCABULARY,))
     tokens = draw(keys[2], both[0], PROMPTS, length)
-    read = _attend(tokens, h, values, condition["slope"])
+    read = _attend(tokens, h, values, slope)
     mixed = jnp.append(jax.random.permutation(keys[3], length - 1), length - 1)
-    moved = _attend(tokens[:64, mixed], h, values, condition["slope"]) - read[:64]
+    moved = _attend(tokens[:64, mixed], h, values, slope) - read[:64]
     s = jnp.exp(h) * values
-    weights = fading(length, condition["slope"], length - 1) if condition["fades"] else evenly(length)
+    weights = fading(length, slope, length - 1) if "slope" in condition.settings else evenly(length)
     return Observation(
         account(both[0], s, jnp.diagonal(s), *weights),
         {"change_by_memory": jnp.mean(read < 0), "order_change": jnp.max(jnp.abs(moved))},
     )
 
 
-def _attention(number: int, length: int, slope: float, spread: float) -> Condition:
-    settings = {"length": length, "slope": slope, "spread": spread, "topics": number, "fades": slope > 0}
-    return Condition(settings, f"T={length}, slope={slope:g}, spread={spread:g}")
+def _attention(number: int, length: int, spread: float, **fading: float) -> Condition:
+    words = f"T={length}, slope={fading.get('slope', 0):g}, spread={spread:g}"
+    return Condition({"length": length, "spread": spread, "topics": number, **fading}, words)
 
 
 _ATTENTION = (
-    _attention(1, 16, 0.0, 0.7),
-    _attention(2, 6, 0.0, 0.9),
-    _attention(3, 8, 0.4, 1.0),
-    _attention(4, 16, 0.1, 0.7),
+    _attention(1, 16, 0.7),
+    _attention(2, 6, 0.9),
+    _attention(3, 8, 1.0, slope=0.4),
+    _attention(4, 16, 0.7, slope=0.1),
 )
 
 attention = Experiment(
@@ -114,6 +131,7 @@ attention = Experiment(
     observe=observe_attention,
     observables=("change_by_memory",),
     conditions=_ATTENTION,
+    ranges=ANY_MEMORY,
     block=24,
 )
 order = Experiment(
@@ -124,35 +142,39 @@ order = Experiment(
     observables=("order_change",),
     conditions=_ATTENTION[:2],
     toggles={"no_positions": _ATTENTION[2]},
+    ranges=EVEN_MEMORY,
 )
 
 # --- Counters ---------------------------------------------------------------------------------------------------------
 
 
-def observe_counter(key: Array, condition: Condition) -> Observation:
-    """Exact Bayes where nothing fades: the sum of log-odds over the last tokens of one long prompt."""
+def _counted(key: Array, condition: Condition, tokens: int) -> tuple[Array, Array, Callable[[int], Array]]:
+    """The two topics, log-odds of the tokens, and how often their sum is negative over the last of so many tokens."""
     keys = jax.random.split(key)
     both = topics(keys[0], condition["spread"])
     x = jnp.log(both[0] / both[1])
-    scores = x[draw(keys[1], both[0], PROMPTS, 64)]
-    age = jnp.arange(64)
-    change = lambda length: jnp.mean(scores @ jnp.where(age < length, jnp.exp(-condition["slope"] * age), 0.0) < 0)
-    chance = change(condition["length"])
-    remembers = account(both[0], jnp.broadcast_to(x, (VOCABULARY,) * 2), x, *evenly(condition["length"]), terms=96)
+    scores = x[draw(keys[1], both[0], PROMPTS, tokens)]
+    age = jnp.arange(tokens)
+    weights = jnp.exp(-_slope(condition) * age)
+    return both, x, lambda length: jnp.mean(scores @ jnp.where(age < length, weights, 0.0) < 0)
+
+
+def observe_counter(key: Array, condition: Condition) -> Observation:
+    """Exact Bayes, by which nothing fades: the sum of log-odds over the last tokens of one long prompt."""
+    length = condition["length"]
+    both, x, change = _counted(key, condition, max(64, length))
+    chance = change(length)
+    remembers = account(both[0], jnp.broadcast_to(x, (VOCABULARY,) * 2), x, *evenly(length), terms=96)
+    # Nothing is trained here, for any length.
     return Observation(
-        {**remembers, "q": both[1]},
-        # Nothing is trained here, for any length.
-        {
-            "chance": chance,
-            "change_as_bayes": chance,
-            "change_beyond": chance,
-            "fall": jnp.log(change(8) / change(32)),
-        },
+        {**remembers, "q": both[1]}, {"chance": chance, "change_as_bayes": chance, "change_beyond": chance}
     )
 
 
-def _counter(length: float, slope: float, spread: float = 0.5) -> Condition:
-    return Condition({"length": length, "slope": slope, "spread": spread}, f"T={length:g}, slope={slope:g}")
+def observe_leaky(key: Array, condition: Condition) -> Observation:
+    """The same sum, where it fades: how often it is negative after 8 tokens, over how often after 32."""
+    change = _counted(key, condition, 64)[2]
+    return Observation({}, {"fall": jnp.log(change(8) / change(32))})
 
 
 counters = Experiment(
@@ -161,15 +183,19 @@ counters = Experiment(
     level="idealized",
     observe=observe_counter,
     observables=("chance", "change_as_bayes", "change_beyond"),
-    conditions=tuple(_counter(length, 0.0) for length in (4.0, 8.0, 16.0, 32.0, 64.0)),
+    conditions=tuple(
+        Condition({"length": length, "spread": 0.5}, f"T={length}, slope=0") for length in (4, 8, 16, 32, 64)
+    ),
+    ranges=BAYES,
 )
 leaky = Experiment(
     name="leaky counter",
     statement="a sum of log-odds that loses four in ten with every token",
     level="idealized",
-    observe=observe_counter,
+    observe=observe_leaky,
     observables=("fall",),
-    conditions=(_counter(16.0, 0.5),),
+    conditions=(Condition({"slope": 0.5, "spread": 0.5}),),
+    ranges=LEAKY,
 )
 
 LATE = (200, 1000)
@@ -226,13 +252,13 @@ def observe_bounded(key: Array, condition: Condition) -> Observation:
     """A sum of log-odds that stays within bounds: how often it is negative late in a prompt, and how deep it is."""
     keys = jax.random.split(key, 3)
     both = topics(keys[0], condition["spread"])
-    x, bound = jnp.log(both[0] / both[1]), condition["bound"]
+    x, soft = jnp.log(both[0] / both[1]), "hazard" in condition.settings
     late, turn = 320, 160
 
     def add(total: Array, token: Array) -> Array:
-        if condition["ceiling"] == "soft":
-            return exact_filter(total, bound) + x[token]
-        return jnp.clip(total + x[token], -bound, bound)
+        if soft:
+            return exact_filter(total, condition["hazard"]) + x[token]
+        return jnp.clip(total + x[token], -condition["ceiling"], condition["ceiling"])
 
     def read(total: Array, token: Array) -> tuple[Array, Array]:
         total = add(total, token)
@@ -249,14 +275,17 @@ def observe_bounded(key: Array, condition: Condition) -> Observation:
     (_, depth, _), _ = jax.lax.scan(against, (total, start, jnp.ones_like(start, bool)), other)
     spread = jnp.sqrt(x**2 @ both[0] - (x @ both[0]) ** 2)
     return Observation(
-        {"sigma": spread, "depth": jnp.mean(depth), "soft": float(condition["ceiling"] == "soft")},
+        {"sigma": spread, "depth": jnp.mean(depth), "soft": float(soft)},
         {"log_plateau": jnp.log(jnp.mean(negative[late // 2 :]))},
     )
 
 
-def _bounded(ceiling: str, bound: float, spread: float) -> Condition:
-    words = f"{ceiling} at {bound:g}" if ceiling == "hard" else f"soft, hazard {bound:g}"
-    return Condition({"ceiling": ceiling, "bound": bound, "spread": spread}, f"{words}, spread={spread:g}")
+def _hard(ceiling: float, spread: float) -> Condition:
+    return Condition({"ceiling": ceiling, "spread": spread}, f"hard at {ceiling:g}, spread={spread:g}")
+
+
+def _soft(hazard: float, spread: float) -> Condition:
+    return Condition({"hazard": hazard, "spread": spread}, f"soft, hazard {hazard:g}, spread={spread:g}")
 
 
 bounded = Experiment(
@@ -266,12 +295,8 @@ bounded = Experiment(
     level="idealized",
     observe=observe_bounded,
     observables=("log_plateau",),
-    conditions=(
-        _bounded("hard", 4.0, 0.5),
-        _bounded("soft", 0.003, 0.5),
-        _bounded("hard", 5.0, 0.9),
-        _bounded("soft", 0.006, 0.9),
-    ),
+    conditions=(_hard(4.0, 0.5), _soft(0.003, 0.5), _hard(5.0, 0.9), _soft(0.006, 0.9)),
+    ranges=BOUNDED,
     block=16,
 )
 
@@ -287,13 +312,13 @@ def observe_switch(key: Array, condition: Condition) -> Observation:
     both = topics(keys[0], condition["spread"])
     x, after = jnp.log(both[0] / both[1]), condition["after"]
     old, new = draw(keys[1], both[0], PROMPTS, BEFORE[-1]), draw(keys[2], both[1], PROMPTS, after)
-    fades = jnp.exp(-condition["slope"] * jnp.arange(after + BEFORE[-1]))
+    fades = jnp.exp(-_slope(condition) * jnp.arange(after + BEFORE[-1]))
     late = x[new] @ fades[:after]
     stays = [jnp.mean(late + x[old[:, :before]] @ fades[after : after + before] > 0) for before in BEFORE]
     return Observation({"p": both[0], "q": both[1]}, {"stay": jnp.stack(stays)})
 
 
-_SWITCH = tuple(Condition({"after": 8, "slope": 0.0, "spread": spread}, f"spread={spread}") for spread in (0.8, 0.6))
+_SWITCH = tuple(Condition({"after": 8, "spread": spread}, f"spread={spread}") for spread in (0.8, 0.6))
 
 switch = Experiment(
     name="switched prompts",
@@ -303,11 +328,16 @@ switch = Experiment(
     observables=("stay",),
     conditions=_SWITCH,
     checkpoints={"stay": ("before", tuple(map(float, BEFORE)))},
+    ranges=SWITCHED,
     toggles={"even_memory": _SWITCH[0].but("slope 0.3", slope=0.3)},
 )
 
 SHARES = (0.0, 1 / 64, 1 / 32, 1 / 16, *(k / 16 for k in range(2, 17)))
 """Of a prompt, those that are of the other topic."""
+
+
+NOISE = 0.3
+"""Standard deviation of scores about log-odds."""
 
 
 def crossing(changed: Array) -> Array:
@@ -322,10 +352,10 @@ def observe_two_topics(key: Array, condition: Condition) -> Observation:
     """Tokens of one topic, then of another: sums of scores near the log-odds, and of which share half of them turn."""
     keys, length = jax.random.split(key, 4), condition["length"]
     both = topics(keys[0], condition["spread"])
-    s = jnp.log(both[0] / both[1]) + condition["lean"] + 0.3 * jax.random.normal(keys[1], (VOCABULARY,))
+    s = jnp.log(both[0] / both[1]) + condition["shift"] + NOISE * jax.random.normal(keys[1], (VOCABULARY,))
     own = condition["last_score"]  # the last token is the same in all prompts, and none of these
     old, new = (draw(k, part, PROMPTS // 4, length - 1) for k, part in zip(keys[2:], both, strict=True))
-    fades = jnp.exp(-condition["slope"] * jnp.arange(length - 1, 0, -1))
+    fades = jnp.exp(-_slope(condition) * jnp.arange(length - 1, 0, -1))
 
     def changed(share: float) -> Array:
         first = jnp.arange(length - 1) < round((1 - share) * (length - 1))
@@ -343,9 +373,9 @@ def observe_two_topics(key: Array, condition: Condition) -> Observation:
     return Observation(parameters, {"turning_share": turning})
 
 
-def _two_topics(length: int, lean: float, own: float) -> Condition:
-    settings = {"length": length, "lean": lean, "last_score": own, "slope": 0.0, "spread": 0.9}
-    return Condition(settings, f"T={length}, lean={lean:g}, own={own:g}")
+def _two_topics(length: int, shift: float, own: float) -> Condition:
+    settings = {"length": length, "shift": shift, "last_score": own, "spread": 0.9}
+    return Condition(settings, f"T={length}, shift={shift:g}, own={own:g}")
 
 
 mixed = Experiment(
@@ -355,6 +385,7 @@ mixed = Experiment(
     observe=observe_two_topics,
     observables=("turning_share",),
     conditions=(_two_topics(257, 0.0, 0.0), _two_topics(129, 0.1, -4.0), _two_topics(65, -0.1, 4.0)),
+    ranges=turning(NOISE / VOCABULARY**0.5),
     toggles={"whole_prompt": _two_topics(257, 0.0, 0.0).but("slope 0.05", slope=0.05)},
     block=8,
 )

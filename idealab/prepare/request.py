@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,7 +126,11 @@ def check(request: Request, watcher: Progress) -> Checked:
     signatures = [theory.signatures[name] for name in select] if select else list(theory.signatures.values())
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS
-    whole, chosen = chosen, _narrow(chosen, levels, request.settings or {}, request.seeds, request.quick, machine)
+    asked = {signature.observable for signature in signatures}
+    whole, chosen = (
+        chosen,
+        _narrow(chosen, levels, request.settings or {}, asked, request.seeds, request.quick, machine),
+    )
     narrowed = (*narrowed_of(theory, whole, signatures, chosen), *([] if given is None else [HANDED_IN]))
     tasks = tasks_of(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
@@ -209,11 +213,15 @@ def _narrow(
     experiments: Sequence[Experiment],
     levels: Sequence[str],
     settings: Mapping[str, Setting],
+    asked: Collection[str],
     seeds: int | None,
     quick: bool,
     machine: Machine,
 ) -> tuple[Experiment, ...]:
-    """The experiments that were asked for, with the settings and caps that were asked for."""
+    """The experiments that were asked for, with the settings and caps that were asked for.
+
+    Settings must lie in the ranges of the experiments that measure one of the observables ``asked`` for.
+    """
     wanted = at_levels(experiments, levels)
     if quick:
         wanted = [replace(e, max_seeds=min(QUICK_SEEDS, e.max_seeds)) for e in wanted]
@@ -227,8 +235,11 @@ def _narrow(
     changed = [e.with_settings(changes) for e in wanted]
     with machine.computing():  # a bound that is computed must not depend on the caller's precision
         for before, after in zip(wanted, changed, strict=True):
-            if after.conditions != before.conditions:
-                after.check(after.ranges)  # all of them: one setting may move the bound of another
+            if after.conditions != before.conditions and not set(asked).isdisjoint(after.observables):
+                try:
+                    after.check(after.ranges)  # all of them: one setting may move the bound of another
+                except UsageError as error:
+                    raise UsageError(f"experiment {after.name!r}: {error}") from None
     if seeds is None:
         return tuple(changed)
     most = min(seeds, QUICK_SEEDS) if quick else seeds

@@ -99,19 +99,23 @@ BY_NAME = {experiment.name: experiment for experiment in seen.experiments}
         (
             "inertia",
             {"p_a": 0.002, "p_b": 0.01, "share": 0.9524},
-            "p_a=0.002, share=0.9524 .*: no p_b makes prompts of 32 tokens long; raise p_a",
+            "p_a=0.002 and odds of 20.1.*: no p_b makes prompts of 32 tokens long; raise p_a",
         ),
         (
             "inertia",
             {"p_b": 0.5},
-            r"p_b=0.5 is outside .* .phase boundary: p_b = r p_a = 0.424264. only there are prompts of 32 tokens long",
+            r"p_b=0.5 is outside .* .phase boundary: p_b = r p_a = 0.424364. only there are prompts of 32 tokens long",
         ),
         (
             "log_change",
             {"p_b": 0.3 * (1 + 5**0.5) / 2},
-            r"is outside .* .phase boundary: p_b = r p_a = 0.48541. only there",
+            r"is outside .* .phase boundary: p_b = r p_a = 0.485572. only there",
         ),
-        ("log_change", {"share": 0.6}, r"share=0.6: odds of 1.5 are too near a small fraction, .* take another share"),
+        (
+            "log_change",
+            {"share": 0.6},
+            "odds of 1.50042 are too near a small fraction, .* for T=400: .* take other odds or",
+        ),
         ("change", {"p_a": 0.9}, "p_a=0.9 is outside 0 < p_a < .* a chance"),
         ("change", {"share": 1.0}, "share=1.0 is outside 0 < share < 1"),
         ("by_dilution", {"lean": 0.3}, "no p_0 makes prompts of 64 tokens long"),

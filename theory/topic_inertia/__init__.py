@@ -20,8 +20,9 @@ idea = Idea(
         "tokens that nothing compares have no order of their own: a second topic may turn it round (flip)",
         "b more frequent than r times a: the longer the prompt, the likelier the change (reversal); as frequent as r "
         "times a: half of all prompts change, however long (boundary)",
-        "short prompts, T below the length L (`length` of deviations): the chance may rise with T, since "
-        "a label, or a b where it is rare, must first have occurred; more tokens that say nothing leave none to vote",
+        "short prompts, T below the length L (`length` of deviations), or below a few L where odds are less than one "
+        "and b is rare: the chance may rise with T, since a label, or a b where it is rare, must first have occurred; "
+        "more tokens that say nothing leave none to vote",
         "the published synthetic protocol (benchmarks/published_protocol.py): its hump is there, its fall to zero at "
         "256 tokens comes from attention being rounded to three decimals; without that, tokens of one component that "
         "are drawn equally often, with odds near one as |W| = 1 keeps them, stay near the phase boundary",

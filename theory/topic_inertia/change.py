@@ -28,10 +28,8 @@ u = sp.Symbol("u", real=True)
 m = sp.IndexedBase("m", positive=True)
 M, I, C, P, C_1, trend, rho_4, x = sp.symbols("M I C P C_1 trend rho_4 x", real=True)
 
-TOPIC_LASTS = {p_b: r * p_a / (1 + room)}
-"""The phase r p_a > p_b, all of it: room is any positive number."""
+TOPIC_LASTS = {p_b: r * p_a / (1 + room)}  # the phase r p_a > p_b, all of it: room is any positive number
 LEANING = {p_a: lean * (1 - p_0), p_b: (1 - lean) * (1 - p_0)}
-
 BAHADUR = Reference("bahadur1960", "Bahadur and Rao", 1960, "On deviations of the sample mean", "Theorem 1")
 
 # --- D5: the chance at any length -------------------------------------------------------------------------------------
@@ -194,7 +192,11 @@ deviations = (
         "what lies beyond 0, where r is irrational",
         lambda known: Eq(P, sp.integrate(known["density"].rhs * exp(-theta * z), (z, 0, sp.oo))),
     )
-    .derive("log_change", "logarithm of the chance, up to O(1/T)", lambda known: _log_chance(known, "beyond"))
+    .derive(
+        "log_change",
+        "logarithm of the chance, up to O(1/T), where r p_a > p_b (elsewhere theta is not positive: no number)",
+        lambda known: _log_chance(known, "beyond"),
+    )
     .derive(
         "beyond_lattice",
         "what lies beyond 0, where r = 1: the walk has whole steps, and must reach 1",
@@ -225,7 +227,7 @@ deviations = (
     .derive("least", "in this phase the least moment lies below one, by some room", _least)
     .derive(
         "inertia",
-        "the chance falls with T where prompts are long (T > L, `length`), like e^(-I T), I = -log M",
+        "the chance falls with T like e^(-I T), I = -log M, where prompts are long",
         lambda known: Eq(trend, _sign(log(known["least"].rhs))),
     )
 )
@@ -259,8 +261,7 @@ def _gain(known: Known, knob: sp.Symbol, mixed: dict[sp.Symbol, sp.Expr] | None 
 
     M is the mean of what is positive, and so does not turn the sign.
     """
-    change = known["moments"].rhs.subs(mixed or {}, simultaneous=True).diff(knob)
-    return Eq(sp.Symbol(f"-M*dI/d{knob}"), change)
+    return Eq(sp.Symbol(f"-M*dI/d{knob}"), known["moments"].rhs.subs(mixed or {}, simultaneous=True).diff(knob))
 
 
 def _direction(step: str) -> Callable[[Known], sp.Equality]:
@@ -364,16 +365,22 @@ def signature(name: str, derivation: Derivation, criterion: Criterion, reason: s
 
 
 TURNED = "the sign is all that is claimed"
+OF_RATE = (
+    f"{TURNED}: that of the rate, which decides in the end; sooner (T > L is not enough) where the first terms of "
+    "log_change differ by more than they leave out, the next order, of one sign, and half a gap of sums"
+)
+AT_ANY_LENGTH = f"{TURNED}: that of the rate is derived; at any length, more b or larger odds count the same way"
+BOUNDARY = "none: on which side of one half; by Berry and Esseen two thousand tokens are enough to tell at these points"
+OVERLAP = "none: a tautology, as tokens that both topics have are no longer counted; no model could fail it"
 signatures = (
     signature("change", exact, Equals(rtol=1e-9, atol=sp.Rational(1, 2) / sqrt(prompts)), DRAWN),
     signature("log_change", deviations, Equals(atol=length / T + apart), GENERIC),
-    signature("inertia", deviations, Trend(along="T"), TURNED),
-    signature("boundary", phases, Threshold(along="p_b", level=0.5), "a prompt of two thousand tokens is long"),
-    signature("by_closeness", ambiguity, Trend(along="p_b"), TURNED),
-    signature("by_dilution", ambiguity, Trend(along="p_0"), TURNED),
-    signature("by_odds", ambiguity, Trend(along="share"), TURNED),
-    # No theory is needed for it, nor could it fail.
-    replace(signature("by_overlap", ambiguity, Trend(along="shared"), TURNED), primary=False),
+    signature("inertia", deviations, Trend(along="T"), OF_RATE),
+    signature("boundary", phases, Threshold(along="p_b", level=0.5), BOUNDARY),
+    signature("by_closeness", ambiguity, Trend(along="p_b"), AT_ANY_LENGTH),
+    signature("by_dilution", ambiguity, Trend(along="p_0"), OF_RATE),
+    signature("by_odds", ambiguity, Trend(along="share"), AT_ANY_LENGTH),
+    replace(signature("by_overlap", ambiguity, Trend(along="shared"), OVERLAP), primary=False),
 )
 
 reversal = signature("reversal", phases, Trend(along="T"), TURNED, "inertia")
