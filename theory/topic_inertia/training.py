@@ -1,4 +1,4 @@
-"""What training makes of priorities: D1 to D4 (D3: `edges`), and what a key and a query that are trained apart make of it.
+"""What training makes of priorities: D1, D2, D4, and what a key and a query that are trained apart make of them.
 
 With counts m_j and scores h_j = e_j^T W x_last the loss of a prompt is log sum_i m_i e^(h_i) - log m_y - h_y: logistic
 regression with offsets log m, convex in W. Everything here follows from it, for any number of last tokens (keys) x_k,
@@ -280,8 +280,8 @@ AHEAD = (
     "twice that, and 1e-8 for the integrator"
 )
 STRAIGHT = (
-    "scores are straight lines in ln t once margins have settled; what has not by t = e^15, less than a tenth (`settling` "
-    "of edges), is spread over ln t; a product of two matrices bends them by about as much"
+    "scores are straight lines in ln t once margins have settled; what has not by t = e^15, less than a tenth "
+    "(`settling` of edges), is spread over ln t; a product of two matrices bends them by about as much"
 )
 SETTLED = "what is left of the way (`settling`), kappa the slowest rate of the edges; 1e-8, and rounding of ln t"
 BELOW = "what a token below still takes (`late`), twice: the next orders are smaller than it"
