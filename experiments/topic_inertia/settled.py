@@ -130,7 +130,7 @@ def _inside(q: float, rho: float) -> tuple[float, float, float]:
 
 
 def next_order(q: float, rho: float, eta_t: float) -> float:
-    """Size of what comes after the step `late` of the derivation component_odds, as a part of it.
+    """Size of what comes after the step `late` of the derivation component_odds, as a part of it, up to logarithms.
 
     The token below, the odds' lag behind what it takes, and what is left of the start, at eta t.
     """
@@ -167,13 +167,17 @@ def component(first_time: float) -> Ranges:
     return {
         "rho": Range(1 / most, most, "beyond, what the odds still lack at 1/t may be zero (step `late`)"),
         "q": Range(
-            0.5 / (1 - DRAWN), 1 / (1 + DRAWN), "a, also where its share is drawn, has more than half of the labels"
+            0.5 / (1 - DRAWN),
+            1 / (1 + DRAWN),
+            "a is the more frequent label, also where its share is drawn: even odds are there from the start",
         ),
         "eta": eta,
     }
 
 
 # --- Drawn prompts ----------------------------------------------------------------------------------------------------
+
+_SHARE = Range(0.0, 1 / (1 + DRAWN), "a share of labels, also where it is drawn")
 
 
 def _ends(q: float) -> tuple[float, float]:
@@ -183,40 +187,39 @@ def _ends(q: float) -> tuple[float, float]:
 def scatter(q: float, rho: float, prompts: float) -> float:
     """Standard deviation of ln r from so many drawn prompts (steps score, steepness of the derivation odds_by_keys)."""
     r, _, bend = _inside(q, rho)
+    if bend == 0:
+        return math.inf
     shares = np.array([rho * r / (rho * r + 1), r / (r + rho)])
     return math.sqrt((q * (1 - q) + np.mean((shares - q) ** 2)) / prompts) / bend
 
 
 def drawn(last: tuple[float, float], prompts: int, replicas: int) -> Ranges:
     """For a component under two keys: labels of both tokens in all replicas, and scatter by its first order."""
-
-    def enough(shares: tuple[float, float], rho: float) -> bool:
-        squares = sum(
-            max(scatter(end, rho, part * prompts) for end in _ends(q)) ** 2
-            for q, part in zip(shares, last, strict=True)
-        )
-        return squares < 0.5
+    parts: dict[str, float] = {"q_1": last[0], "q_2": last[1]}
 
     def varied(q: float, part: float) -> bool:
-        alone = sum((1 - part * other) ** prompts for other in (1 - _ends(q)[1], _ends(q)[0]))
+        alone = sum((1 - part * least) ** prompts for least in (1 - _ends(q)[1], _ends(q)[0]))
         return replicas * alone < 0.01
 
-    def rho(condition: Condition) -> Range:
-        values, shares = np.geomspace(1e-3, 1e3, 1200), (float(condition["q_1"]), float(condition["q_2"]))
-        fit = [value for value in values if enough(shares, float(value))]
-        where = f"q_1={shares[0]:g}, q_2={shares[1]:g}"
-        if not fit:
-            raise UsageError(f"{where}: {prompts} prompts tell nothing of the odds; take shares nearer to a half")
-        return Range(float(fit[0]), float(fit[-1]), f"with {where}, {prompts} prompts tell of the odds only there")
-
-    def share(name: str, part: float) -> Callable[[Condition], Range]:
+    def share(name: str) -> Callable[[Condition], Range]:
         def allowed(condition: Condition) -> Range:
-            values = np.linspace(0, 1 / (1 + DRAWN), 802)[1:-1]
-            fit = [value for value in values if varied(float(value), part)]
-            reason = f"beyond, some of {replicas} sets of {prompts} prompts would hold labels of one token only"
-            return Range(float(fit[0]), float(fit[-1]), reason)
+            def square(q: float, part: float) -> float:
+                return max(scatter(end, float(condition["rho"]), part * prompts) for end in _ends(q)) ** 2
+
+            for other in parts:
+                _SHARE.check(other, condition[other])
+            others = sum(square(float(condition[other]), part) for other, part in parts.items() if other != name)
+            values = [float(value) for value in np.linspace(0, 1 / (1 + DRAWN), 802)[1:-1]]
+            fit = [q for q in values if varied(q, parts[name]) and square(q, parts[name]) + others < 0.5]
+            where = ", ".join(f"{other}={condition[other]:g}" for other in ("rho", *parts) if other != name)
+            if not fit:
+                raise UsageError(
+                    f"{where}: {prompts} prompts do not tell the odds, whatever {name} is; take shares nearer to a half"
+                )
+            return Range(fit[0], fit[-1], f"with {where}, labels in {prompts} prompts vary enough only there")
 
         return allowed
 
-    shares = {name: share(name, part) for name, part in zip(("q_1", "q_2"), last, strict=True)}
-    return {**shares, "rho": rho}
+    most = 2 + math.sqrt(3)
+    rho = Range(1 / most, most, "beyond, the share of a rises in two steps, with a plateau on which labels tell little")
+    return {"rho": rho, **{name: share(name) for name in parts}}
