@@ -261,8 +261,11 @@ class Experiment:
         for condition in self.conditions:
             for name, allowed in self.ranges.items():
                 if name in names and name in condition.settings:
-                    bound = allowed if isinstance(allowed, Range) else allowed(condition)
-                    bound.check(name, condition.settings[name])
+                    try:
+                        bound = allowed if isinstance(allowed, Range) else allowed(condition)
+                        bound.check(name, condition.settings[name])
+                    except UsageError as error:
+                        raise UsageError(f"experiment {self.name!r}: {error}") from None
 
     def with_settings(self, changes: Mapping[str, Setting]) -> Experiment:
         """The experiment with settings replaced in every condition of the sweep that has them.

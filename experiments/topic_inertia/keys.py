@@ -6,16 +6,15 @@ prompts, s = replicas of a training set, N = prompts drawn, T = length of a prom
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from idealab.experiments.topic_inertia.change import A, B, Observe, drawn_chances, log_chance
 from idealab.experiments.topic_inertia.domains import CHANCES, Ranges, beside_boundaries, generic
+from idealab.experiments.topic_inertia.settled import DRAWN, drawn
 from jax import Array
 
-from idealab.experiment import Condition, Experiment, Observation, Range
+from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import PriorityGraph, descend, odds_inside
 
 EXACT = (1, 3, 8, 24)
@@ -82,6 +81,9 @@ def counting(name: str, lengths: tuple[int, ...]) -> Observe:
 
 # --- Odds inside components -------------------------------------------------------------------------------------------
 
+INSIDE_LAST = (0.6, 0.4)
+INSIDE_STEPS = 10_000
+"""As many as leave nothing but rounding where tokens happen to be nearly parallel."""
 LOOP = PriorityGraph(4, ((0, 1), (1, 0)))
 
 
@@ -92,8 +94,10 @@ def observe_odds(key: Array, condition: Condition) -> Observation:
     """
     key_tokens, key_labels, key_draws = jax.random.split(key, 3)
     tokens, rho = _tokens(key_tokens, 4), condition["rho"]
-    q = jnp.stack([condition["q_1"], condition["q_2"]]) * jax.random.uniform(key_labels, (2,), minval=0.97, maxval=1.03)
-    last = jnp.array([0.6, 0.4])
+    q = jnp.stack([condition["q_1"], condition["q_2"]]) * jax.random.uniform(
+        key_labels, (2,), minval=1 - DRAWN, maxval=1 + DRAWN
+    )
+    last = jnp.array(INSIDE_LAST)
     # Kinds of prompts: key, which of the counts, label.
     which, more, labels = (jnp.array(part) for part in zip(*np.ndindex(2, 2, 2), strict=True))
     counts = jnp.where(jnp.arange(4) < 2, jnp.where(jnp.arange(4) == more[:, None], rho, 1.0), 0.0)
@@ -106,7 +110,7 @@ def observe_odds(key: Array, condition: Condition) -> Observation:
     def log_odds(w: Array) -> Array:
         return tokens[2:] @ w.T @ (tokens[0] - tokens[1])
 
-    learned = log_odds(descend(jax.grad(loss), jnp.zeros((8, 8)), 1.0, (2000,))[0])
+    learned = log_odds(descend(jax.grad(loss), jnp.zeros((8, 8)), 1.0, (INSIDE_STEPS,))[0])
     finite = lambda weights: log_odds(odds_inside([LOOP] * 2, tokens, [2, 3], counts, labels, which, weights))
 
     def off(number: int) -> Array:
@@ -143,8 +147,6 @@ def _counted(
     )
 
 
-_SHARE = Range(0.0, 1.0 / 1.03, "a share of labels, also where it is drawn")
-
 experiments: tuple[Experiment, ...] = (
     _counted("change_by_keys", "the chance of a change over all prompts", EXACT, CHANCES, (0.3, 0.25), (0.2, 0.35)),
     _counted(
@@ -172,7 +174,7 @@ experiments: tuple[Experiment, ...] = (
             Condition({"q_1": q_1, "q_2": q_2, "rho": rho}) for q_1, q_2, rho in ((0.7, 0.55, 3.0), (0.6, 0.8, 2.0))
         ),
         checkpoints={"sampled_odds": ("N", tuple(map(float, DRAWN_PROMPTS)))},
-        ranges={"q_1": _SHARE, "q_2": _SHARE, "rho": Range(0.0, math.inf, "a ratio of counts")},
+        ranges=drawn(INSIDE_LAST, DRAWN_PROMPTS[0], REPLICAS),
         block=8,
     ),
 )

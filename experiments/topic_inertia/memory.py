@@ -201,7 +201,7 @@ leaky = Experiment(
 LATE = (200, 1000)
 
 
-def observe_leaky(key: Array, condition: Condition) -> Observation:
+def observe_plateau(key: Array, condition: Condition) -> Observation:
     """A sum of log-odds that loses a part with every token: how often it is negative after T/2 to T tokens."""
     keys = jax.random.split(key)
     both = topics(keys[0], condition["spread"])
@@ -226,7 +226,7 @@ leaky_plateau = Experiment(
     name="leaky plateau",
     statement="a leaky sum of log-odds in prompts of up to 1000 tokens, over the last half of each length",
     level="idealized",
-    observe=observe_leaky,
+    observe=observe_plateau,
     observables=("leaky_plateau",),
     conditions=tuple(
         Condition({"slope": slope, "spread": spread}, f"slope={slope:g}, spread={spread:g}")

@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from idealab.experiments.topic_inertia import settled
 from jax import Array
 from jax.scipy.special import logsumexp
 
-from idealab.experiment import Condition, Experiment, Observation, Range
+from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import (
     LOGISTIC,
     PriorityGraph,
@@ -74,7 +75,7 @@ def gaps_of(prompts: tuple[Prompt, ...], tokens: Array, counts: Array) -> Gaps:
 
 def drawn_counts(key: Array, prompts: int, tokens: int) -> Array:
     """One to four of each token, shape (n, K)."""
-    return jax.random.randint(key, (prompts, tokens), 1, 5).astype(float)
+    return jax.random.randint(key, (prompts, tokens), 1, settled.MOST + 1).astype(float)
 
 
 # --- One edge ---------------------------------------------------------------------------------------------------------
@@ -84,9 +85,10 @@ ODDS_TIMES = (1_000, 10_000, 100_000)
 
 
 def _one_edge(key: Array, condition: Condition) -> tuple[Gaps, dict[str, Array]]:
-    """A prompt of a label, another token and a last token, which are random vectors."""
+    """A prompt of a label, another token and a last token, which are random vectors of length one."""
     key_tokens, key_counts = jax.random.split(key)
-    tokens = jax.random.normal(key_tokens, (3, 8)) / math.sqrt(8)
+    tokens = jax.random.normal(key_tokens, (3, 8))
+    tokens = tokens / jnp.linalg.norm(tokens, axis=1, keepdims=True)
     rho = condition["rho"] * jnp.exp(0.2 * jax.random.normal(key_counts))
     # W moves along the feature alone, so that one number says where it is.
     length = jnp.linalg.norm(pair_features([(0, 1)], tokens, 2))
@@ -112,6 +114,7 @@ def observe_odds_by_descent(key: Array, condition: Condition) -> Observation:
 # --- Chains, and two keys ---------------------------------------------------------------------------------------------
 
 CHAIN_LOG_TIMES: LogTimes = (15.0, 1e4, 1e5)
+LENGTHS, START = (1.25, 1.6), 0.3
 TWO_KEYS_LOG_TIMES: LogTimes = tuple(10.0**power for power in (2, 2.75, 3.5, 4.25, 5))
 
 
@@ -130,12 +133,12 @@ def _speeds(
     """
     size = max(keys) + 1
     key_counts, key_start, key_length = jax.random.split(key, 3)
-    length = jax.random.uniform(key_length, minval=1.25, maxval=1.6)
+    length = jax.random.uniform(key_length, minval=LENGTHS[0], maxval=LENGTHS[1])
     gaps = gaps_of(prompts, length * jnp.eye(size), drawn_counts(key_counts, len(prompts), size))
     if condition["matrices"] == 1:
-        w0, columns = 0.3 * jax.random.normal(key_start, (size, len(keys))), lambda w: w
+        w0, columns = START * jax.random.normal(key_start, (size, len(keys))), lambda w: w
     else:
-        both = 0.3 * jax.random.normal(key_start, (size + len(keys), 3))
+        both = START * jax.random.normal(key_start, (size + len(keys), 3))
         w0, columns = (both[:size], both[size:]), lambda w: w[0] @ w[1].T
     whole = lambda w: jnp.zeros((size, size)).at[:, np.array(keys)].set(columns(w))
     push = descent_push(lambda w: gaps.log_loss(whole(w).reshape(-1)), condition["eta"])
@@ -213,14 +216,19 @@ def observe_edges(key: Array, condition: Condition) -> Observation:
         for other in others:
             ratio = ratio.at[pairs.index((k, y, other))].add(counts[number, other] / counts[number, y])
 
-    log_times, w = _followed(gaps, rows, condition, condition["start"] * jax.random.normal(key_start, (rows.shape[1],)))
+    w0 = condition["start"] * jax.random.normal(key_start, (rows.shape[1],))
+    log_times, w = _followed(gaps, rows, condition, w0)
     inside = (solution.dual > 0) & (ratio > 0)
     # Elsewhere the prediction is made to be zero, and so is what is reported.
     dual = jnp.where(inside, solution.dual, condition["eta"] * jnp.where(inside, ratio, 1.0) / len(prompts))
+    nu, number = jnp.where(inside, ratio, 1.0), jnp.asarray(float(len(prompts)))
+    # As late as the last margin is to leave where it started, or as the loss of its prompts is small.
+    latest = jnp.max(jnp.where(inside, dual * jnp.maximum(1.0, jnp.exp(jnp.maximum(rows @ w0, 0.0)) / nu), 0.0))
     parameters = {
         "alpha": dual,
-        "nu": jnp.where(inside, ratio, 1.0),
-        "N": jnp.asarray(float(len(prompts))),
+        "nu": nu,
+        "N": number,
+        "t_0": number / condition["eta"] * latest,
         "kappa": slowest_rate(spectrum(rows, solution), solution.theta),
     }
     clock = jnp.where(inside, w @ rows.T - log_times[:, None], 0.0)
@@ -248,7 +256,7 @@ INSIDE_TIMES = (1_000, 3_000, 10_000, 30_000)
 
 def observe_inside(key: Array, condition: Condition) -> Observation:
     """Tokens 0 and 1 are both labels, token 2 is below them; half of the prompts have rho of 0 to one of 1."""
-    q = condition["q"] * jax.random.uniform(key, minval=0.97, maxval=1.03)
+    q = condition["q"] * jax.random.uniform(key, minval=1 - settled.DRAWN, maxval=1 + settled.DRAWN)
     rho = condition["rho"]
     counts = jnp.log(jnp.array([[rho, 1.0, 1.0], [1.0, rho, 1.0]]))
     label = jnp.stack([q, 1.0 - q, jnp.zeros(())])
@@ -258,8 +266,6 @@ def observe_inside(key: Array, condition: Condition) -> Observation:
 
 
 # --- The experiments --------------------------------------------------------------------------------------------------
-
-_ETA = {"eta": Range(0.0, 2.0, "larger steps are not stable")}
 
 
 def _log(times: tuple[int, ...]) -> tuple[str, LogTimes]:
@@ -289,7 +295,7 @@ experiments: tuple[Experiment, ...] = (
         conditions=tuple(Condition({"rho": c["rho"], "eta": c["eta"]}) for c in _SINGLE),
         checkpoints={"odds": ("log_t", ODDS_LOG_TIMES)},
         block=16,
-        ranges=_ETA,
+        ranges={name: settled.SINGLE[name] for name in ("rho", "eta")},
     ),
     Experiment(
         name="single edge by descent",
@@ -301,6 +307,7 @@ experiments: tuple[Experiment, ...] = (
         checkpoints={"odds": _log(ODDS_TIMES)},
         block=16,
         toggles={"no_weight_decay": _SINGLE[0].but("weight decay 0.01", weight_decay=0.01)},
+        ranges=settled.SINGLE,
     ),
     Experiment(
         name="chains",
@@ -311,6 +318,7 @@ experiments: tuple[Experiment, ...] = (
         conditions=(_chains(4, 2, 0.2), _chains(3, 5, 0.3)),
         checkpoints=dict.fromkeys(("priority", "norm_growth", "head_gap"), ("log_t", CHAIN_LOG_TIMES[1:])),
         toggles={"one_matrix_for_one_key": _chains(4, 2, 0.2).but("W = K Q^T", matrices=2)},
+        ranges=settled.chains(CHAIN_LOG_TIMES[0], LENGTHS, START),
     ),
     Experiment(
         name="second topic",
@@ -320,6 +328,7 @@ experiments: tuple[Experiment, ...] = (
         observables=("flip",),
         conditions=(_chains(2, 3, 0.2).but("chains of 2 and 3, and 2 more", added=2),),
         checkpoints={"flip": ("log_t", CHAIN_LOG_TIMES[1:])},
+        ranges=settled.chains(CHAIN_LOG_TIMES[0], LENGTHS, START),
     ),
     Experiment(
         name="two keys",
@@ -330,6 +339,7 @@ experiments: tuple[Experiment, ...] = (
         conditions=(_KEYS,),
         checkpoints={"transfer": ("log_t", TWO_KEYS_LOG_TIMES[4:]), "apart": ("horizon", TWO_KEYS_LOG_TIMES[1:])},
         toggles={"one_matrix": _KEYS.but("W = K Q^T", matrices=2)},
+        ranges={"eta": settled.margins(2, 0.5, 2.0, TWO_KEYS_LOG_TIMES[0], LENGTHS, START)},
     ),
     Experiment(
         name="edges",
@@ -343,6 +353,7 @@ experiments: tuple[Experiment, ...] = (
             "rotation": _TREES[0].but("tokens turned", turned=1.0),
             "start": _TREES[0].but("a random start", start=1.0),
         },
+        ranges=settled.TREES,
     ),
     Experiment(
         name="edges by descent",
@@ -353,6 +364,7 @@ experiments: tuple[Experiment, ...] = (
         conditions=(_LINE,),
         checkpoints={"edge_clock": _log(EDGE_TIMES)},
         toggles={"plain_descent": _LINE.but("Adam", optimizer="adam", eta=0.01)},
+        ranges=settled.edges_by_descent(math.log(EDGE_TIMES[0])),
     ),
     Experiment(
         name="component",
@@ -365,5 +377,6 @@ experiments: tuple[Experiment, ...] = (
             for q, rho, eta in ((0.7, 3.0, 1.0), (0.8, 2.0, 0.7), (0.6, 5.0, 1.0))
         ),
         checkpoints={"component_odds": _log(INSIDE_TIMES)},
+        ranges=settled.component(INSIDE_TIMES[0]),
     ),
 )

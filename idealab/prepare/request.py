@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,11 +126,9 @@ def check(request: Request, watcher: Progress) -> Checked:
     signatures = [theory.signatures[name] for name in select] if select else list(theory.signatures.values())
     if not levels and given is None:
         levels = QUICK_LEVELS if request.quick else DEFAULT_LEVELS
-    asked = {signature.observable for signature in signatures}
-    whole, chosen = (
-        chosen,
-        _narrow(chosen, levels, request.settings or {}, asked, request.seeds, request.quick, machine),
-    )
+    whole, wanted = chosen, at_levels(chosen, levels)
+    measured = {signature.observable for signature in signatures}
+    chosen = _narrow(wanted, measured, request.settings or {}, request.seeds, request.quick, machine)
     narrowed = (*narrowed_of(theory, whole, signatures, chosen), *([] if given is None else [HANDED_IN]))
     tasks = tasks_of(theory, chosen, signatures)
     questions = questions_of(theory, signatures, tasks)
@@ -210,19 +208,17 @@ def at_levels(experiments: Sequence[Experiment], levels: Sequence[str]) -> list[
 
 
 def _narrow(
-    experiments: Sequence[Experiment],
-    levels: Sequence[str],
+    wanted: Sequence[Experiment],
+    measured: Set[str],
     settings: Mapping[str, Setting],
-    asked: Collection[str],
     seeds: int | None,
     quick: bool,
     machine: Machine,
 ) -> tuple[Experiment, ...]:
     """The experiments that were asked for, with the settings and caps that were asked for.
 
-    Settings must lie in the ranges of the experiments that measure one of the observables ``asked`` for.
+    Settings are checked where something that is asked for is ``measured``: the others do not run.
     """
-    wanted = at_levels(experiments, levels)
     if quick:
         wanted = [replace(e, max_seeds=min(QUICK_SEEDS, e.max_seeds)) for e in wanted]
     known = {name: value for e in wanted for c in e.conditions for name, value in c.settings.items()}
@@ -235,11 +231,8 @@ def _narrow(
     changed = [e.with_settings(changes) for e in wanted]
     with machine.computing():  # a bound that is computed must not depend on the caller's precision
         for before, after in zip(wanted, changed, strict=True):
-            if after.conditions != before.conditions and not set(asked).isdisjoint(after.observables):
-                try:
-                    after.check(after.ranges)  # all of them: one setting may move the bound of another
-                except UsageError as error:
-                    raise UsageError(f"experiment {after.name!r}: {error}") from None
+            if after.conditions != before.conditions and not measured.isdisjoint(after.observables):
+                after.check(after.ranges)  # all of them: one setting may move the bound of another
     if seeds is None:
         return tuple(changed)
     most = min(seeds, QUICK_SEEDS) if quick else seeds

@@ -210,7 +210,8 @@ signatures = (
     _signature(
         "sampled_odds",
         components,
-        Equals(rtol=1 / replicas + sp.Sum(1 / (last[x] * N * components["steepness"].equation.rhs), (x, 0, K - 1))),
-        "of so many replicas it is low by 1/(4 replicas); the next order is that of one label in N last[x] J of a key",
+        Equals(rtol=1 / replicas + components["sampled_odds"].equation.rhs ** 2),
+        "of so many replicas it is low by 1/(4 replicas); the next order is the square of it, since the share bends by "
+        "no more than itself as ln r grows by one",
     ),
 )

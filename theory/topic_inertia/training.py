@@ -1,4 +1,4 @@
-"""What training makes of priorities: D1 to D4, and what a key and a query that are trained apart make of them.
+"""What training makes of priorities: D1, D2, D4, and what a key and a query that are trained apart make of them.
 
 With counts m_j and scores h_j = e_j^T W x_last the loss of a prompt is log sum_i m_i e^(h_i) - log m_y - h_y: logistic
 regression with offsets log m, convex in W. Everything here follows from it, for any number of last tokens (keys) x_k,
@@ -8,6 +8,7 @@ since a score is the product of W with (e_j) (x_k)^T.
 from collections.abc import Mapping
 
 import sympy as sp
+from idealab.theory.topic_inertia.edges import edges
 from sympy import Eq, exp, log, sqrt
 
 from idealab.idea import Assumption, Named, Reference, Rival, Signature
@@ -18,17 +19,16 @@ from idealab.symbolic.prediction import Prediction
 
 Known = Mapping[str, sp.Equality]
 
-c, rho, t, r, eta, sigma, weight_decay, N, kappa = sp.symbols("c rho t r eta sigma weight_decay N kappa", positive=True)
-q, s_a, s_b, bend, length = sp.symbols("q s_a s_b bend length", positive=True)
-D, x, y, delta, s = sp.symbols("D x y delta s", real=True)
+c, rho, t, r, eta, sigma, weight_decay, N = sp.symbols("c rho t r eta sigma weight_decay N", positive=True)
+q, length = sp.symbols("q length", positive=True)
+D, x, y, delta = sp.symbols("D x y delta", real=True)
 ell, transfer, slope, gap, norm, pull = sp.symbols("ell transfer slope gap norm pull", real=True)
 first, length_1 = sp.symbols("first length_1", positive=True)
 n, n_1, n_2 = sp.symbols("n n_1 n_2", integer=True, positive=True)
-i, e, f, j, size = sp.symbols("i e f j size", integer=True, nonnegative=True)
+i, j = sp.symbols("i j", integer=True, nonnegative=True)
 more = sp.IndexedBase("more", nonnegative=True)
-nu, dual = (sp.IndexedBase(name, positive=True) for name in ("nu", "alpha"))
-G, rank, w = sp.IndexedBase("G"), sp.IndexedBase("rank"), sp.IndexedBase("w")
-alpha, u, h, second = (sp.Function(name) for name in ("alpha", "u", "h", "second"))
+rank, w = sp.IndexedBase("rank"), sp.IndexedBase("w")
+alpha, h, second = (sp.Function(name) for name in ("alpha", "h", "second"))
 
 
 def _rival(name: str, statement: str, expression: sp.Expr) -> Rival:
@@ -42,6 +42,17 @@ def _time(known: Known) -> sp.Equality:
     """Separate the variables of dD/dt = -c d ell/dD, from D = 0."""
     spent = sp.integrate(sp.simplify(-1 / known["loss"].rhs.diff(D)), D)
     return Eq(c * t, spent - spent.subs(D, 0))
+
+
+def _lead(known: Known) -> sp.Equality:
+    """The step takes the clock on by c, and by half its bend times the square of the step; over the step."""
+    step = -c * known["loss"].rhs.diff(D)
+    return Eq(gap, sp.factor(sp.simplify(known["time"].rhs.diff(D, 2) * step / 2)))
+
+
+def _ahead(known: Known) -> sp.Equality:
+    lead = sp.integrate(known["lead"].rhs, D)
+    return Eq(gap, sp.factor(lead.subs(D, log(r)) - lead.subs(D, 0)) / known["time"].rhs.diff(D).subs(D, log(r)))
 
 
 def _saturated(known: Known) -> sp.Equality:
@@ -62,6 +73,12 @@ single = (
         "the odds e^D of the label, per token, grow like t",
         lambda known: Eq(r, sp.solve(known["time"].subs(D, log(r)), r)[0]),
     )
+    .derive(
+        "lead",
+        "a step, D more by -c d ell/dD, takes this clock on by more than c: for each unit of D, to first order in c",
+        _lead,
+    )
+    .derive("ahead", "so descent is ahead of the flow in D = ln r by", _ahead)
 )
 saturation = (
     Derivation("saturation", "the same with weight decay", single.steps[:1])
@@ -200,40 +217,6 @@ sharing = (
     )
 )
 
-# --- D3: every edge keeps its own time --------------------------------------------------------------------------------
-
-
-def _out_of_balance(margins: sp.Expr, known: Known) -> sp.Expr:
-    """What the flow leaves over when these are the margins, for any number of edges."""
-    forced = known["flow"].rhs.replace(u, lambda index, _: margins.subs(e, index))
-    return margins.diff(t) - sp.factor_terms(forced).subs(known["dual"].lhs, known["dual"].rhs)
-
-
-edges = (
-    Derivation("edges", "the margins of all support edges, any tokens, any number of keys")
-    .given(
-        "flow",
-        "mean loss over N prompts, each edge's term to leading order; nu sums m_i/m_y over the prompts with that edge",
-        Eq(u(e, t).diff(t), eta / N * sp.Sum(G[e, f] * nu[f] * exp(-u(f, t)), (f, 0, size - 1))),
-    )
-    .given(
-        "dual",
-        "support edges have margin one; G is their Gram matrix",
-        Eq(sp.Sum(G[e, f] * dual[f], (f, 0, size - 1)), 1),
-    )
-    .check(
-        "margins",
-        "margins that balance every row of the flow",
-        Eq(u(e, t), log(eta * t * nu[e] / (N * dual[e]))),
-        lambda equation, known: _out_of_balance(equation.rhs, known),
-    )
-    .derive(
-        "edge_clock",
-        "margin of a support edge less ln t: e^margin N alpha/(eta nu t) tends to one on each",
-        lambda known: Eq(gap, sp.expand_log(known["margins"].rhs) - log(t)),
-    )
-)
-
 # --- D4: odds inside a component --------------------------------------------------------------------------------------
 
 
@@ -252,16 +235,15 @@ def _odds(known: Known) -> sp.Equality:
     )
 
 
-def _stolen(known: Known) -> sp.Equality:
-    shares = sp.solve([known["growth"], known["other"]], [s_a, s_b], dict=True)[0]
-    off = sp.series((s_a / (s_a + s_b)).subs(shares).subs(t, 1 / delta) - q, delta, 0, 2).removeO()
-    return Eq(gap, sp.factor(off.subs(delta, 1 / t)))
+KINDS = (rho * r, 1), (r, rho)
+"""Weights of a and b in the prompts of either kind."""
 
 
-def _late_slope(known: Known) -> sp.Equality:
-    """ln r is off by what is stolen over how steeply the share rises: d ln|off|/d ln t."""
-    off = sp.solve(Eq(bend * delta, known["stolen"].rhs), delta)[0]
-    return Eq(slope, sp.simplify(t * off.diff(t) / off))
+def _late(known: Known) -> sp.Equality:
+    """To first order in y and in what ln r is off by: where both are zero, the shares are those of the labels."""
+    short = known["growth"], known["other"]
+    rows = [Eq((r * part.lhs.diff(r)).subs(y, 0) * gap + part.lhs.diff(y).subs(y, 0) * y, part.rhs) for part in short]
+    return Eq(gap, sp.factor(sp.solve(rows, [gap, y], dict=True)[0][gap]))
 
 
 odds = (
@@ -279,26 +261,35 @@ odds = (
     )
     .given(
         "growth",
-        "over a token below, both labels still gain ln(t)/3: their mean shares s_a, s_b fall short of the labels'",
-        Eq(1 / (3 * t), eta * (q - s_a)),
+        "over a token below, of weight y to one of b, both labels still gain ln(t)/3: a falls short of its labels",
+        Eq(q - sum(a / (a + b + y) for a, b in KINDS) / 2, 1 / (3 * eta * t)),
     )
-    .given("other", "the same for b", Eq(1 / (3 * t), eta * (1 - q - s_b)))
-    .derive("stolen", "so the share of a among the two is off by", _stolen)
-    .derive("odds_rate", "how fast the odds are approached", _late_slope)
+    .given("other", "and b", Eq(1 - q - sum(b / (a + b + y) for a, b in KINDS) / 2, 1 / (3 * eta * t)))
+    .derive("late", "so ln r is still off by", _late)
+    .derive(
+        "odds_rate",
+        "how fast the odds are approached",
+        lambda known: Eq(slope, sp.simplify(t * sp.diff(log(known["late"].rhs), t))),
+    )
 )
 
 # --- What must be seen ------------------------------------------------------------------------------------------------
 
-AHEAD = "discrete steps are ahead of the flow by c ln(c t)/2 in c t: twice that; 1e-8 for the integrator"
-STRAIGHT = (
-    "scores are straight lines in ln t once t^-kappa is small; what has not settled by t = e^15, less than a tenth, is "
-    "spread over ln t; a product of two matrices bends them by about as much"
+AHEAD = (
+    "discrete steps are ahead of the flow: `ahead`, to all orders times e to the first step, c/(1 + rho), at most; "
+    "twice that, and 1e-8 for the integrator"
 )
-SETTLED = "what is left decays like t^-kappa, kappa the slowest rate of the edges; 1e-8, and rounding of ln t"
-BELOW = "the share is off by (2 q - 1)/(3 eta t) (`stolen`), and rises with ln r by at least q (1 - q)/sigma^2"
+STRAIGHT = (
+    "scores are straight lines in ln t once margins have settled; what has not by t = e^15, less than a tenth "
+    "(`settling` of edges), is spread over ln t; a product of two matrices bends them by about as much"
+)
+SETTLED = "what is left of the way (`settling`), kappa the slowest rate of the edges; 1e-8, and rounding of ln t"
+BELOW = "what a token below still takes (`late`), twice: the next orders are smaller than it"
 
+ahead = single["ahead"].equation.rhs.subs(r, single["odds_growth"].equation.rhs)
+off = odds["late"].equation.rhs.subs(r, odds["component_odds"].equation.rhs)
 held = sp.LambertW(c / (eta * rho * weight_decay))
-rising = q * (1 - q) / sigma**2
+
 
 rivals = {
     "odds_growth": [
@@ -323,23 +314,25 @@ def _signature(
 
 
 signatures = (
-    _signature("odds_growth", single, Equals(rtol=c * (1 + log(1 + c * t)) / (1 + c * t) + 1e-8), AHEAD, "odds"),
+    _signature("odds_growth", single, Equals(rtol=2 * exp(c / (1 + rho)) * ahead + 1e-8), AHEAD, "odds"),
     _signature("priority", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "priority"),
     _signature("norm_growth", chain, Equals(rtol=0.1 / log(t)), STRAIGHT, "norm_growth"),
     _signature("head_gap", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "head_gap"),
     _signature("flip", chain, Equals(atol=0.1 / log(t)), STRAIGHT, "flip"),
     _signature("transfer", sharing, Equals(atol=0.1 / log(t)), STRAIGHT, "transfer"),
     _signature(
-        "edge_clock", edges, Equals(atol=20 * log(t) * t**-kappa + 1e-8 + 1e-13 * log(t)), SETTLED, "edge_clock"
+        "edge_clock",
+        edges,
+        Equals(atol=edges["settling"].equation.rhs + 1e-8 + 1e-13 * log(t)),
+        SETTLED,
+        "edge_clock",
     ),
-    _signature(
-        "component_odds", odds, Equals(rtol=sp.Abs(2 * q - 1) / (3 * eta * t * rising)), BELOW, "component_odds"
-    ),
+    _signature("component_odds", odds, Equals(rtol=2 * sp.Abs(off)), BELOW, "component_odds"),
     _signature(
         "odds_rate",
         odds,
         Rate(along="log_t", ideal=odds["component_odds"].equation.rhs, atol=0.05),
-        "the next order is O(ln t/t) of it, below a twentieth past t = 1000",
+        "the next order, a fifth of it at t = 1000 or less, bends the line by less than a twentieth",
         "component_odds",
     ),
 )
