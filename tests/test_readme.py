@@ -79,3 +79,16 @@ def test_the_code_of_the_readme_runs(snippet, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "supported" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_code_on_priority_graphs_runs(tmp_path):
+    page = (ROOT / "docs" / "priority_graphs.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(snippets) == 2
+    for snippet, shown in zip(snippets, ("10000 ", "supported"), strict=True):
+        done = subprocess.run(
+            [sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stderr
+        assert shown in done.stdout

@@ -17,6 +17,7 @@ from idealab.experiments.topic_inertia.memory_domains import (
     BOUNDED,
     EVEN_MEMORY,
     LEAKY,
+    PLATEAU,
     SWITCHED,
     turning,
 )
@@ -24,7 +25,7 @@ from idealab.experiments.topic_inertia.prompts import VOCABULARY, draw, topics
 from jax import Array
 from jax.scipy.special import ndtri
 
-from idealab.experiment import Condition, Experiment, Observation, Range
+from idealab.experiment import Condition, Experiment, Observation
 
 PROMPTS = 20000
 
@@ -81,7 +82,7 @@ def evenly(length: float) -> tuple[Array, Array]:
 
 def _slope(condition: Condition) -> Any:
     """How fast memory fades with age; where it does not, a condition has no such setting."""
-    return condition["slope"] if "slope" in condition.settings else 0.0
+    return condition.settings.get("slope", 0.0)
 
 
 def _attend(tokens: Array, h: Array, values: Array, slope: Array) -> Array:
@@ -233,10 +234,7 @@ leaky_plateau = Experiment(
         for slope, spread in ((0.1, 0.5), (0.05, 0.4), (0.2, 0.7))
     ),
     checkpoints={"leaky_plateau": ("T", tuple(map(float, LATE)))},
-    ranges={
-        "slope": Range(0.03, 0.2, "tokens that weigh must be many, and fewer than half of the prompt"),
-        "spread": Range(0.3, 0.8, "the sum must be near a normal law where it is zero, and changes seen"),
-    },
+    ranges=PLATEAU,
 )
 
 # --- A memory with a ceiling ------------------------------------------------------------------------------------------

@@ -54,6 +54,12 @@ def _flat(condition: Condition) -> Range:
 LEAKY: Ranges = {"spread": Range(0.0, 2.0, "measured: beyond, too few prompts change"), "slope": _flat}
 
 
+PLATEAU: Ranges = {
+    "slope": Range(0.03, 0.2, "tokens that weigh must be many, and far fewer than half of a prompt of 200"),
+    "spread": Range(0.3, 0.8, "measured: below, the law of the sum has steps; above, its skew is most of the chance"),
+}
+
+
 def _ceiling(condition: Condition) -> Range:
     """Of the sum; 160 tokens are read before it is looked at, and 160 more to turn it round."""
     spread = float(condition["spread"])

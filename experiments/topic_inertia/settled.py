@@ -37,9 +37,6 @@ def _first_step(condition: Condition) -> Range:
 SINGLE: Ranges = {
     "rho": Range(1e-100, 1e100, "a ratio of counts, with which the odds at t = 10^100 are numbers of float64"),
     "eta": _first_step,
-    "weight_decay": Range(
-        -1e-15, 1e-15, "the theory has none; the control no_weight_decay, which is always run, says what it does"
-    ),
 }
 
 # --- Support edges ----------------------------------------------------------------------------------------------------

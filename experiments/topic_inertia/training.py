@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from idealab.experiments.topic_inertia import settled
 from jax import Array
 from jax.scipy.special import logsumexp
@@ -20,17 +19,11 @@ from jax.scipy.special import logsumexp
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import (
     LOGISTIC,
-    PriorityGraph,
     descend,
-    descend_with,
     descent_push,
     follow,
-    graph_svm,
     pair_features,
-    slowest_rate,
-    spectrum,
 )
-from idealab.simulate.linear_algebra import qr, svd
 
 LogTimes = tuple[float, ...]
 DECADE = math.log(10)
@@ -107,7 +100,8 @@ def observe_odds_by_descent(key: Array, condition: Condition) -> Observation:
     """The same by plain steps."""
     gaps, parameters = _one_edge(key, condition)
     slope = jax.grad(gaps.loss)
-    w = descend(lambda w: slope(w) + condition["weight_decay"] * w, jnp.zeros(1), condition["eta"], ODDS_TIMES)
+    decay = condition.settings.get("weight_decay", 0.0)
+    w = descend(lambda w: slope(w) + decay * w, jnp.zeros(1), condition["eta"], ODDS_TIMES)
     return Observation(parameters, {"odds": jnp.exp(w @ gaps.rows[0, 0])})
 
 
@@ -182,73 +176,6 @@ def observe_two_keys(key: Array, condition: Condition) -> Observation:
     return Observation({}, {"transfer": (untrained / trained)[-1:], "apart": (trained - untrained) / trained})
 
 
-# --- Edges: any tokens, several keys ----------------------------------------------------------------------------------
-
-EDGE_LOG_TIMES: LogTimes = (1e4, 1e5)
-EDGE_TIMES = (20_000, 200_000)
-PROMPTS: tuple[Prompt, ...] = (
-    *((6, 0, (1,)), (6, 0, (1, 2)), (6, 1, (2,)), (6, 1, (3,)), (6, 4, (0, 5))),
-    *((7, 2, (1,)), (7, 2, (1, 5)), (7, 3, (5,)), (7, 1, (0,))),
-)
-"""Two trees; the edge 0 -> 2 of the first follows from others, so that it holds with room to spare."""
-CHAIN: tuple[Prompt, ...] = chain_prompts(4, 1)
-
-
-def observe_edges(key: Array, condition: Condition) -> Observation:
-    """The margins of all edges, less ln t."""
-    key_tokens, key_counts, key_start, key_turn = jax.random.split(key, 4)
-    prompts = PROMPTS if condition["data"] == "trees" else CHAIN
-    keys = tuple(dict.fromkeys(prompt[0] for prompt in prompts))
-    size = max(keys) + 1
-    tokens = jnp.eye(size)
-    if condition["data"] == "trees":
-        tokens = jax.random.normal(key_tokens, (size, 10)) / math.sqrt(10)
-    turn = qr(jax.random.normal(key_turn, (tokens.shape[1],) * 2))[0]
-    tokens = tokens @ jnp.where(condition["turned"] > 0, turn, jnp.eye(len(turn)))
-    counts = drawn_counts(key_counts, len(prompts), size)
-    gaps = gaps_of(prompts, tokens, counts)
-    graphs = [PriorityGraph.of(size, [(y, others) for k, y, others in prompts if k == key]) for key in keys]
-    solution = graph_svm(graphs, tokens, keys)
-    pairs = [(key, *pair) for graph, key in zip(graphs, keys, strict=True) for pair in graph.ordered]
-    rows = jnp.concatenate([pair_features(graph.ordered, tokens, key) for graph, key in zip(graphs, keys, strict=True)])
-    ratio = jnp.zeros(len(pairs))
-    for number, (k, y, others) in enumerate(prompts):
-        for other in others:
-            ratio = ratio.at[pairs.index((k, y, other))].add(counts[number, other] / counts[number, y])
-
-    w0 = condition["start"] * jax.random.normal(key_start, (rows.shape[1],))
-    log_times, w = _followed(gaps, rows, condition, w0)
-    inside = (solution.dual > 0) & (ratio > 0)
-    # Elsewhere the prediction is made to be zero, and so is what is reported.
-    dual = jnp.where(inside, solution.dual, condition["eta"] * jnp.where(inside, ratio, 1.0) / len(prompts))
-    nu, number = jnp.where(inside, ratio, 1.0), jnp.asarray(float(len(prompts)))
-    # As late as the last margin is to leave where it started, or as the loss of its prompts is small.
-    latest = jnp.max(jnp.where(inside, dual * jnp.maximum(1.0, jnp.exp(jnp.maximum(rows @ w0, 0.0)) / nu), 0.0))
-    parameters = {
-        "alpha": dual,
-        "nu": nu,
-        "N": number,
-        "t_0": number / condition["eta"] * latest,
-        "kappa": slowest_rate(spectrum(rows, solution), solution.theta),
-    }
-    clock = jnp.where(inside, w @ rows.T - log_times[:, None], 0.0)
-    return Observation(parameters, {"edge_clock": clock})
-
-
-def _followed(gaps: Gaps, rows: Array, condition: Condition, w0: Array) -> tuple[Array, Array]:
-    """Log times, and W (t, d^2) there: descent stays in the span of the rows, apart from the start."""
-    basis = svd(rows)[2][: min(rows.shape)]
-    small = Gaps(gaps.rows @ basis.T, gaps.log_ratios)
-    z0 = basis @ w0
-    if condition["optimizer"] == "log time":
-        times = jnp.asarray(EDGE_LOG_TIMES)
-        return times, follow(descent_push(small.log_loss, condition["eta"]), z0, times).weights @ basis
-    times = jnp.log(jnp.array(EDGE_TIMES, float))
-    if condition["optimizer"] == "adam":
-        return times, descend_with(optax.adam(condition["eta"]), small.loss, z0, EDGE_TIMES) @ basis
-    return times, descend(jax.grad(small.loss), z0, condition["eta"], EDGE_TIMES) @ basis
-
-
 # --- Odds inside a component ------------------------------------------------------------------------------------------
 
 INSIDE_TIMES = (1_000, 3_000, 10_000, 30_000)
@@ -268,7 +195,8 @@ def observe_inside(key: Array, condition: Condition) -> Observation:
 # --- The experiments --------------------------------------------------------------------------------------------------
 
 
-def _log(times: tuple[int, ...]) -> tuple[str, LogTimes]:
+def recorded_at(times: tuple[int, ...]) -> tuple[str, LogTimes]:
+    """Checkpoints at these times, by their logarithms."""
     return "log_t", tuple(math.log(time) for time in times)
 
 
@@ -276,14 +204,8 @@ def _chains(n_1: int, n_2: int, eta: float) -> Condition:
     return Condition({"n_1": n_1, "n_2": n_2, "eta": eta, "matrices": 1})
 
 
-_SINGLE = (
-    Condition({"rho": 0.2, "eta": 0.1, "weight_decay": 0.0}),
-    Condition({"rho": 5.0, "eta": 0.05, "weight_decay": 0.0}),
-)
+_SINGLE = tuple(Condition({"rho": rho, "eta": eta}) for rho, eta in ((0.2, 0.1), (5.0, 0.05)))
 _KEYS = Condition({"eta": 0.2, "matrices": 1})
-_EDGES = {"turned": 0.0, "start": 0.0, "optimizer": "log time", "data": "trees"}
-_TREES = tuple(Condition({"eta": eta, **_EDGES}) for eta in (0.3, 0.1))
-_LINE = Condition({"eta": 0.4, **_EDGES, "optimizer": "descent", "data": "a chain of four"})
 
 experiments: tuple[Experiment, ...] = (
     Experiment(
@@ -292,7 +214,7 @@ experiments: tuple[Experiment, ...] = (
         level="idealized",
         observe=observe_odds,
         observables=("odds",),
-        conditions=tuple(Condition({"rho": c["rho"], "eta": c["eta"]}) for c in _SINGLE),
+        conditions=_SINGLE,
         checkpoints={"odds": ("log_t", ODDS_LOG_TIMES)},
         block=16,
         ranges={name: settled.SINGLE[name] for name in ("rho", "eta")},
@@ -304,7 +226,7 @@ experiments: tuple[Experiment, ...] = (
         observe=observe_odds_by_descent,
         observables=("odds",),
         conditions=_SINGLE,
-        checkpoints={"odds": _log(ODDS_TIMES)},
+        checkpoints={"odds": recorded_at(ODDS_TIMES)},
         block=16,
         toggles={"no_weight_decay": _SINGLE[0].but("weight decay 0.01", weight_decay=0.01)},
         ranges=settled.SINGLE,
@@ -342,31 +264,6 @@ experiments: tuple[Experiment, ...] = (
         ranges={"eta": settled.margins(2, 0.5, 2.0, TWO_KEYS_LOG_TIMES[0], LENGTHS, START)},
     ),
     Experiment(
-        name="edges",
-        statement="random tokens, two keys with a tree each, followed in log time to t = e^(10^5)",
-        level="idealized",
-        observe=observe_edges,
-        observables=("edge_clock",),
-        conditions=_TREES,
-        checkpoints={"edge_clock": ("log_t", EDGE_LOG_TIMES)},
-        toggles={
-            "rotation": _TREES[0].but("tokens turned", turned=1.0),
-            "start": _TREES[0].but("a random start", start=1.0),
-        },
-        ranges=settled.TREES,
-    ),
-    Experiment(
-        name="edges by descent",
-        statement="a chain of four orthonormal tokens by plain descent",
-        level="idealized",
-        observe=observe_edges,
-        observables=("edge_clock",),
-        conditions=(_LINE,),
-        checkpoints={"edge_clock": _log(EDGE_TIMES)},
-        toggles={"plain_descent": _LINE.but("Adam", optimizer="adam", eta=0.01)},
-        ranges=settled.edges_by_descent(math.log(EDGE_TIMES[0])),
-    ),
-    Experiment(
         name="component",
         statement="two tokens that are both labels, above a third, by plain descent",
         level="idealized",
@@ -376,7 +273,7 @@ experiments: tuple[Experiment, ...] = (
             Condition({"q": q, "rho": rho, "eta": eta})
             for q, rho, eta in ((0.7, 3.0, 1.0), (0.8, 2.0, 0.7), (0.6, 5.0, 1.0))
         ),
-        checkpoints={"component_odds": _log(INSIDE_TIMES)},
+        checkpoints={"component_odds": recorded_at(INSIDE_TIMES)},
         ranges=settled.component(INSIDE_TIMES[0]),
     ),
 )
