@@ -40,6 +40,8 @@ INSIDE = [
     ("exact Bayes", {"spread": 1.09}),
     ("leaky counter", {"slope": 0.24}),
     ("leaky counter", {"slope": 0.89, "spread": 1.95}),
+    ("leaky plateau", {"slope": 0.041, "spread": 0.3}),
+    ("leaky plateau", {"slope": 0.199, "spread": 0.79}),
     ("bounded counter", {"ceiling": 2.6, "spread": 0.9, "hazard": 0.02}),
     ("switched prompts", {"spread": 0.21}),
     ("switched prompts", {"spread": 1.29}),
@@ -55,6 +57,7 @@ REFUSED = [
     ("inertia", {"p_a": 0.061, "p_b": 0.0005, "share": 0.403}, "cannot be told that the chance falls from 32 tokens"),
     ("by dilution", {"lean": 0.303, "share": 0.843}, "cannot be told that the chance rises from p_0=0.5 to 0.7"),
     ("leaky counter", {"slope": 0.1}, "slope=0.1 is outside .*a memory that fades more slowly still gains"),
+    ("leaky plateau", {"slope": 0.3}, "slope=0.3 is outside .*tokens that weigh must be many"),
     ("bounded counter", {"ceiling": 6.0}, "ceiling=6.0 is outside .* too few of 5000 prompts"),
     ("two topics", {"shift": 0.3}, "shift=0.3 is outside .* turn near one of their ends"),
 ]

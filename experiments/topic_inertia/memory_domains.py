@@ -55,8 +55,8 @@ LEAKY: Ranges = {"spread": Range(0.0, 2.0, "measured: beyond, too few prompts ch
 
 
 PLATEAU: Ranges = {
-    "slope": Range(0.03, 0.2, "tokens that weigh must be many, and far fewer than half of a prompt of 200"),
-    "spread": Range(0.3, 0.8, "measured: below, the law of the sum has steps; above, its skew is most of the chance"),
+    "slope": Range(0.04, 0.2, "tokens that weigh must be many, and far fewer than half of a prompt of 200"),
+    "spread": Range(0.1, 0.8, "measured: below, topics hardly differ; above, the next order is as large as the chance"),
 }
 
 
