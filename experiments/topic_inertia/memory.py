@@ -199,7 +199,7 @@ leaky = Experiment(
     ranges=LEAKY,
 )
 
-LATE = (200, 1000)
+LATE = (400, 1000)
 
 
 def observe_plateau(key: Array, condition: Condition) -> Observation:
