@@ -41,7 +41,7 @@ INSIDE = [
     ("leaky counter", {"slope": 0.24}),
     ("leaky counter", {"slope": 0.89, "spread": 1.95}),
     ("leaky plateau", {"slope": 0.041, "spread": 0.3}),
-    ("leaky plateau", {"slope": 0.209, "spread": 0.79}),
+    ("leaky plateau", {"slope": 0.209, "spread": 0.64}),
     ("bounded counter", {"ceiling": 2.6, "spread": 0.9, "hazard": 0.02}),
     ("switched prompts", {"spread": 0.21}),
     ("switched prompts", {"spread": 1.29}),

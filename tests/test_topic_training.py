@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import jax
 import pytest
@@ -84,7 +85,7 @@ def test_a_request_beyond_is_refused(settings: dict[str, float]) -> None:
 def test_only_what_is_asked_for_is_checked() -> None:
     """A learning rate that is too small for the components is not for the edges."""
     small = Request("topic_inertia", levels=("idealized",), settings={"eta": 0.1})
-    with pytest.raises(UsageError, match=r"^eta=0\.1 is outside .* odds have not settled"):
+    with pytest.raises(UsageError, match=r"^experiment .component.: eta=0\.1 is outside .* odds have not settled"):
         check(small, Silence())
     asked = check(replace(small, select=("edge_clock",)), Silence())
     assert {task.experiment.name for task in asked.tasks} == {"edges", "edges by descent"}
@@ -108,6 +109,30 @@ def test_what_comes_after_the_first_order_is_of_the_size_that_is_said(q: float, 
 def test_signatures_hold_just_inside_the_ends(name: str) -> None:
     found = verify("topic_inertia", experiments=(_at_the_ends(name),), master_seed=207, record=False, mutants=False)
     assert {signature.verdict for signature in found.signatures} == {"present"}, found.remarks
+
+
+@pytest.mark.parametrize(
+    ("prompts", "dimension", "words"),
+    [
+        (((5, 0, ()),), None, "at least one token besides it"),
+        (((5, 0, (0, 1)),), None, "at least one token besides it"),
+        (((5, 0, (1,)),), 5, "dimension=5: 6 tokens are independent"),
+    ],
+)
+def test_prompts_that_ask_for_no_w_are_refused(prompts: Any, dimension: int | None, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        edges_of(prompts, dimension)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dimension", [None, 8])
+def test_edges_that_close_a_circle_keep_their_clocks(dimension: int | None) -> None:
+    """0 before 1 and 2, both before 3: the duals of the graph-SVM are not unique, those of the flow are."""
+    prompts = ((5, 0, (1,)), (5, 0, (2,)), (5, 1, (3,)), (5, 2, (3,)))
+    ran = replace(BY_NAME["edges"], observe=edges_of(prompts, dimension), toggles={}, block=4)
+    found = verify("topic_inertia", experiments=(ran,), select=["edge_clock"], record=False, mutants=False)
+    assert found.verdict == "supported", found.gates
+    assert all(abs(cell.deviation) < 0.1 for signature in found.signatures for cell in signature.cells)
 
 
 def test_prompts_whose_tokens_reach_each_other_keep_no_clock() -> None:

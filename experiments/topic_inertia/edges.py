@@ -36,7 +36,7 @@ from idealab.simulate import (
     slowest_rate,
     spectrum,
 )
-from idealab.simulate.linear_algebra import qr, svd
+from idealab.simulate.linear_algebra import pinv, qr, svd
 
 EDGE_LOG_TIMES: LogTimes = (1e4, 1e5)
 EDGE_TIMES = (20_000, 200_000)
@@ -46,6 +46,10 @@ TREES: tuple[Prompt, ...] = (
 )
 """Two trees; the edge 0 -> 2 of the first follows from others, so that it holds with room to spare."""
 CHAIN: tuple[Prompt, ...] = chain_prompts(4, 1)
+
+
+_TOUCHING = 1e-8
+"""What the margin of a support edge may lie above one."""
 
 
 def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Callable[[Array, Condition], Observation]:
@@ -68,13 +72,18 @@ def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Calla
     Raises
     ------
     UsageError
-        If a prompt's label and another token of it reach each other.
+        If a prompt's label and another token of it reach each other, or it has no other; or tokens are too many for
+        the dimension.
     """
     keys = tuple(dict.fromkeys(prompt[0] for prompt in prompts))
     size = max(keys) + 1
     graphs = [PriorityGraph.of(size, [(y, others) for k, y, others in prompts if k == key]) for key in keys]
     pairs = [(key, *pair) for graph, key in zip(graphs, keys, strict=True) for pair in graph.ordered]
+    if dimension is not None and dimension < size:
+        raise UsageError(f"dimension={dimension}: {size} tokens are independent, as a W needs, in {size} or more")
     for k, y, others in prompts:
+        if not others or y in others:
+            raise UsageError(f"prompt {(k, y, others)!r}: expected a key, a label, and at least one token besides it")
         for other in others:
             if (k, y, other) not in pairs:
                 raise UsageError(
@@ -102,7 +111,10 @@ def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Calla
 
         w0 = condition["start"] * jax.random.normal(key_start, (rows.shape[1],))
         log_times, w = _followed(gaps, rows, condition, w0)
-        inside = (solution.dual > 0) & (ratio > 0)
+        margins = rows @ solution.separator
+        inside = (margins < 1 + _TOUCHING) & (ratio > 0)
+        shares = _shares(rows, inside, ratio, solution.separator)
+        solution = solution._replace(dual=shares, theta=jnp.min(jnp.where(inside, jnp.inf, margins)))
         # Elsewhere the prediction is made to be zero, and so is what is reported.
         dual = jnp.where(inside, solution.dual, condition["eta"] * jnp.where(inside, ratio, 1.0) / len(prompts))
         nu, number = jnp.where(inside, ratio, 1.0), jnp.asarray(float(len(prompts)))
@@ -119,6 +131,27 @@ def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Calla
         return Observation(parameters, {"edge_clock": clock})
 
     return observe
+
+
+def _shares(rows: Array, support: Array, ratio: Array, separator: Array) -> Array:
+    """The duals that the flow goes to: of all with sum alpha rows = separator those with ln(ratio/alpha) = rows . z.
+
+    There is one such z in the span of support edges: the least of sum ratio e^(-rows . z) + z . separator, which is
+    convex. Where support edges close no circle, these are the duals of the graph-SVM.
+    """
+    kept = jnp.where(support[:, None], rows, 0.0)
+    basis = svd(kept)[2][: min(rows.shape)]
+    inside, aim = kept @ basis.T, basis @ separator
+    alpha = lambda y: jnp.where(support, ratio, 0.0) * jnp.exp(-inside @ y)
+
+    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        number, y, _ = state
+        move = pinv(inside.T @ (alpha(y)[:, None] * inside)) @ (aim - inside.T @ alpha(y))
+        longest = jnp.max(jnp.abs(inside @ move))
+        return number + 1, y - move / (1.0 + jnp.maximum(longest - 1.0, 0.0)), longest
+
+    far = lambda state: (state[0] < 60) & (state[2] > 1e-9)  # the last step is right to its square
+    return alpha(jax.lax.while_loop(far, step, (jnp.zeros((), int), jnp.zeros(len(basis)), jnp.ones(())))[1])
 
 
 def _followed(gaps: Gaps, rows: Array, condition: Condition, w0: Array) -> tuple[Array, Array]:

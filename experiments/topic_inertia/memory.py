@@ -231,7 +231,7 @@ leaky_plateau = Experiment(
     observables=("leaky_plateau",),
     conditions=tuple(
         Condition({"slope": slope, "spread": spread}, f"slope={slope:g}, spread={spread:g}")
-        for slope, spread in ((0.1, 0.5), (0.05, 0.4), (0.2, 0.7))
+        for slope, spread in ((0.1, 0.5), (0.05, 0.4), (0.2, 0.6))
     ),
     checkpoints={"leaky_plateau": ("T", tuple(map(float, LATE)))},
     ranges=PLATEAU,

@@ -56,7 +56,7 @@ LEAKY: Ranges = {"spread": Range(0.0, 2.0, "measured: beyond, too few prompts ch
 
 PLATEAU: Ranges = {
     "slope": Range(0.04, 0.21, "tokens that weigh must be many, and far fewer than half of a prompt of 400"),
-    "spread": Range(0.1, 0.8, "measured: below, topics hardly differ; above, the next order is as large as the chance"),
+    "spread": Range(0.1, 0.65, "measured: below, topics hardly differ; above, the next order nears half the chance"),
 }
 
 

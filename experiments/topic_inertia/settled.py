@@ -151,8 +151,8 @@ def component(first_time: float) -> Ranges:
         fit = [value for value in values if all(next_order(end, rho, value * first_time) < 1 / 5 for end in ends)]
         if not fit:
             raise UsageError(
-                f"q={q:g}, rho={rho:g}: with no eta up to 2 have odds settled by t={first_time:g}; take q nearer to a "
-                "half, or rho to one"
+                f"q={q:g}, rho={rho:g}: with no eta up to 2 have odds settled by t={first_time:g}; take rho nearer "
+                "to one, or another q"
             )
         reason = (
             f"with q={q:g} and rho={rho:g} odds have not settled by t={first_time:g} below (next order of the step "

@@ -12,7 +12,7 @@ from typing import Any
 from idealab.errors import UsageError
 from idealab.export.tables import Table
 
-_FORMULA = re.compile(r"(^|[;\t\r\n])(\s*)(?=[=+\-@＝＋－＠])")
+_CELL = re.compile(r"(^|[;\t\r\n])(\s*)([=+\-@＝＋－＠]?)")
 """Where a spreadsheet would see a formula: where a cell begins, or would for one that splits at semicolons or tabs."""
 
 
@@ -59,7 +59,7 @@ def inert(text: str) -> str:
     So OWASP advises on CSV injection. Also within a text, after what separates cells in other countries' spreadsheets;
     and before the wide characters that East Asian ones take for the same. Numbers never come here, and stay numbers.
     """
-    return _FORMULA.sub(r"\1'\2", text)
+    return _CELL.sub(lambda cell: cell[1] + "'" * bool(cell[3]) + cell[2] + cell[3], text)
 
 
 def _written(value: Any) -> str:

@@ -104,6 +104,10 @@ def _write(stream: IO[bytes], ledger: Ledger, names: Sequence[str], step: Step) 
         sizes: dict[str, int] = {}
         for sha in names:
             data = canonical(ledger.get(sha))
+            if hashlib.sha256(data).hexdigest() != sha:
+                raise LedgerError(
+                    f"record {sha[:12]} is not in canonical form, so not written by idealab; move it away"
+                )
             sizes[sha] = len(data)
             bundle.writestr(_info(f"objects/{sha[:2]}/{sha}.json"), data)
             step()

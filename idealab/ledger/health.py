@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from idealab.errors import LedgerError
 from idealab.ledger.index import Entry, Index, entry_of
 from idealab.ledger.objects import Objects
-from idealab.ledger.records import BATCH, DECLARATION, VERIFICATION
+from idealab.ledger.records import BATCH, DECLARATION, VERIFICATION, digest
 
 SKEW = 60.0
 """Seconds by which clocks of several hosts may differ without a word."""
@@ -70,7 +71,11 @@ def examine(path: Path, objects: Objects, index: Index, step: Callable[[], None]
         damaged += [f"{file} does not belong in a ledger; move it away" for file in strays]
         for sha in sorted(objects.names()):
             try:
-                entries[sha] = entry_of(*objects.load(sha))
+                record, recorded = objects.load(sha)
+                if _is_canonical(record, sha):
+                    entries[sha] = entry_of(record, recorded)
+                else:
+                    damaged.append(objects.not_canonical(sha))
             except LedgerError as error:
                 damaged.append(str(error))
             step()
@@ -92,6 +97,14 @@ def examine(path: Path, objects: Objects, index: Index, step: Callable[[], None]
         tuple(ahead),
         entries,
     )
+
+
+def _is_canonical(record: Mapping[str, Any], sha: str) -> bool:
+    """Whether idealab would write a record as it stands there, under this name."""
+    try:
+        return digest(record) == sha
+    except LedgerError:
+        return False
 
 
 def complaint(sha: str, entry: Entry, known: Callable[[str], Entry | None]) -> str:

@@ -135,6 +135,10 @@ class Objects:
         except LedgerError as error:
             raise LedgerError(f"record {self.file(sha)}: {error}") from error
 
+    def not_canonical(self, sha: str) -> str:
+        """Words on a record whose bytes are not those that idealab writes for what they say."""
+        return f"record {self.file(sha)} is not in canonical form, so not written by idealab; move it away"
+
     @property
     def there(self) -> bool:
         """Whether there is such a directory, with records in it or none yet."""
@@ -173,7 +177,7 @@ class Objects:
                 return self._write_once(target, data)
             except OSError as error:
                 # The folder or the temporary was cleared away (clocks jump, people delete), or NFS has asked twice.
-                if isinstance(error, (FileNotFoundError, FileExistsError)) and again:
+                if error.errno in (errno.ENOENT, errno.EEXIST, errno.ESTALE) and again:
                     self._lasting.clear()
                     continue
                 raise self._refusal("written", error) from error
@@ -212,9 +216,11 @@ class Objects:
             try:
                 for folder in sorted(folders):
                     _sync(folder)
-            except OSError as error:
+            except BaseException as error:  # an interrupt too: some of these folders were not synced
                 self._lasting.clear()
-                raise self._refusal("written", error) from error
+                if isinstance(error, OSError):
+                    raise self._refusal("written", error) from error
+                raise
 
     def settle(self, sha: str) -> None:
         """Make the name of a record durable that is there: whoever wrote it may have been killed before that."""
@@ -283,7 +289,11 @@ def _sync(folder: Path) -> None:
         try:
             os.fsync(handle)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such thing
+            if error.errno not in (
+                errno.EINVAL,
+                errno.ENOTSUP,
+                errno.EBADF,
+            ):  # some network file systems have no such thing
                 raise
         finally:
             os.close(handle)

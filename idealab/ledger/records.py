@@ -249,5 +249,5 @@ def _validate_batch(record: dict[str, Any]) -> None:
         _refuse("observation", observation, "the keys 'parameters' and 'observables', each with named arrays")
     arrays: list[tuple[str, Any]] = [*observation["parameters"].items(), *observation["observables"].items()]
     for name, values in arrays:
-        if not isinstance(values, list) or len(cast("list[Any]", values)) != record["seeds"]:
-            _refuse(f"observation {name!r}", cast("Any", values), f"a leading axis of seeds={record['seeds']}")
+        if (shape.of_numbers(values) or (-1,))[0] != record["seeds"]:
+            _refuse(f"observation {name!r}", values, f"numbers of one shape, a leading axis of seeds={record['seeds']}")

@@ -27,6 +27,19 @@ def name(value: str) -> None:
         raise refusal("idea", value, f"a name of 1 to {_LONGEST} characters that can be printed, without slashes")
 
 
+def of_numbers(values: object, deep: int = 32) -> tuple[int, ...] | None:
+    """Shape of lists of numbers, of at most so many axes; None where rows differ in it, or hold anything else."""
+    if not isinstance(values, list) or not deep:
+        return None
+    items = cast("list[Any]", values)
+    kinds = {*map(type, items)}
+    if kinds <= {int, float, bool}:
+        return (len(items),)
+    shapes = {of_numbers(item, deep - 1) for item in items} if kinds == {list} else {None}
+    inner = shapes.pop()
+    return None if shapes or inner is None else (len(items), *inner)
+
+
 def result(record: Mapping[str, Any]) -> None:
     """Refuse a verification whose result is not one: every field of its kind, counts counted, of what it rests on.
 

@@ -219,8 +219,8 @@ class Ledger:
         def fits(entry: Entry) -> bool:
             return entry.run == run and declaration in entry.parents
 
-        loaded = [found for sha in self._find(fits) if (found := self._sound(sha))]
-        records = [record for record, when in loaded if fits(entry_of(record, when))]
+        loaded = [found for sha in self._find(fits) if (found := self._known(sha))]
+        records = [record for record, entry in loaded if fits(entry)]
         chosen: list[dict[str, Any]] = []
         seen = 0  # seeds below this one are taken
         for record in sorted(records, key=lambda record: (record["first_seed"], -record["seeds"])):
@@ -275,6 +275,15 @@ class Ledger:
             self._warn(str(error))
             return None
 
+    def _known(self, sha: str) -> tuple[dict[str, Any], Entry] | None:
+        """A record that is sound, and what the index should know of it."""
+        if loaded := self._sound(sha):
+            try:
+                return loaded[0], entry_of(*loaded)
+            except LedgerError:  # it can be read, but what it says cannot be written
+                self._warn(self._objects.not_canonical(sha))
+        return None
+
     def _warn(self, line: str) -> None:
         if line not in self.warnings:
             self.warnings.append(line)
@@ -286,7 +295,7 @@ class Ledger:
         if not certain:
             self._entries |= {sha: hints[sha] for sha in new & hints.keys() if self._may_be(sha, hints[sha])}
         unread = sorted(new - (set[str]() if certain else self._entries.keys()))
-        read = {sha: entry_of(*loaded) for sha in unread if (loaded := self._sound(sha))}
+        read = {sha: known[1] for sha in unread if (known := self._known(sha))}
         self._entries |= read
         self._certain |= read.keys()
         self._remember({sha: entry for sha, entry in read.items() if hints.get(sha) != entry})

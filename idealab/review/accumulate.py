@@ -27,7 +27,7 @@ from idealab.ledger.difference import differences
 from idealab.ledger.records import BATCH, DECLARATION, digest
 from idealab.ledger.store import Ledger
 from idealab.review.rejudge import EPSILON, Case, NotJudged, case_of
-from idealab.review.retries import REPEATED, failed_elsewhere
+from idealab.review.retries import FORM, REPEATED, failed_elsewhere
 from idealab.symbolic.prediction import Prediction
 from idealab.verification import Cost, Verification
 
@@ -98,11 +98,23 @@ def accumulate(ledger: Ledger, declaration: str) -> Accumulated:
     ------
     UsageError
         If there are not two runs that may be put together, or the idea that was declared is not the one installed here.
+    LedgerError
+        If what a run observed is not what was declared.
     """
     try:
         case = case_of(ledger, declaration)
     except NotJudged as error:
         raise UsageError(f"the runs of {declaration[:12]} cannot be judged here: {error}") from error
+    try:
+        return _accumulated(ledger, declaration, case)
+    except FORM as error:
+        raise LedgerError(
+            f"the observations of {declaration[:12]} do not fit it ({type(error).__name__}: {error}); "
+            "`idealab ledger check` says which"
+        ) from error
+
+
+def _accumulated(ledger: Ledger, declaration: str, case: Case) -> Accumulated:
     left_out: list[str] = []
     runs = _independent(list(_runs(ledger, declaration, left_out)), left_out)
     if len(runs) < 2:

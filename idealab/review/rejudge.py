@@ -25,7 +25,7 @@ from idealab.ledger.store import Ledger
 from idealab.prepare.budget import given_up
 from idealab.prepare.declaration import declaration_of
 from idealab.prepare.request import HANDED_IN, held, narrowed_of, tasks_of
-from idealab.review.retries import REPEATED, gate
+from idealab.review.retries import FORM, REPEATED, gate
 from idealab.verification import Verification
 
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23}
@@ -40,8 +40,6 @@ UNVERIFIED = (
     "earlier",
 )
 """What a verification says of itself that follows from nothing that is recorded besides."""
-
-_FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError)  # what a record of another form comes to
 
 
 class NotJudged(Exception):
@@ -153,7 +151,7 @@ def case_of(ledger: Ledger, sha: str) -> Case:
         now = declaration_of(theory, experiments, signatures, rules)
     except IdealabError as error:
         raise NotJudged(f"the idea that is installed here cannot be used: {error}") from error
-    except _FORM as error:
+    except FORM as error:
         words = f"{type(error).__name__}: {error}"
         raise NotJudged(f"its declaration fits nothing that is installed here ({words})") from error
     found = list(differences(content, now))
@@ -244,14 +242,14 @@ def _outcome(
 ) -> Verification:
     """What the batches of one run come to; it was cut short if the judge would have asked for more."""
     tasks, questions = case.questions()
-    _observed(tasks, batches)
-    assessment = Assessment(case.theory, questions, case.rules, EPSILON[environment["precision"]])
     designs = case.designs if with_mutants else []
     try:
+        _observed(tasks, batches)
+        assessment = Assessment(case.theory, questions, case.rules, EPSILON[environment["precision"]])
         alive = unkilled(assessment, designs)
         left = given_up(assessment, [*assessment.undecided(), *alive], alive)
         return outcome_of(assessment, case.declaration, environment, 0.0, designs, past, left)
-    except (IdealabError, *_FORM) as error:
+    except (IdealabError, *FORM) as error:
         raise Contradicted(f"its observations do not fit the declaration: {error}") from error
 
 

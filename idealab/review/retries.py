@@ -14,6 +14,9 @@ from idealab.ledger.records import VERIFICATION
 from idealab.ledger.store import Ledger
 from idealab.verification import Earlier
 
+FORM = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What a record of another form comes to."""
+
 _NOT_CLAIMED = {"max_seeds", "block"}
 _DECIDED = {"refuted", "partial"}  # against the claim, by cells that are absent at a threshold for any number of looks
 
@@ -83,7 +86,7 @@ def _verdicts(store: Ledger, idea: str, content: Mapping[str, Any]) -> Iterator[
             short, declared = result.get("cut_short", False), store.get(result["declaration"])["content"]
             told = not short or verdict in _DECIDED or _spoke_against(result)
             same = told and _claim(declared) == _claim(content)
-        except (LedgerError, KeyError, TypeError):  # damaged, or written by a version that said other things
+        except (LedgerError, *FORM):  # damaged, or written by a version that said other things
             continue
         if same:
             yield seed, verdict, sha
@@ -116,7 +119,7 @@ def runs_before(store: Ledger, declaration: str, master_seed: int | None = None)
         try:
             result = store.get(sha)["result"]
             seed, verdict = int(result["environment"]["master_seed"]), str(result["verdict"])
-        except (LedgerError, KeyError, TypeError, ValueError):  # damaged, or says other things
+        except (LedgerError, *FORM):  # damaged, or says other things
             continue
         finished = found[seed].finished if seed in found else 0
         found[seed] = Earlier(seed, finished + 1, verdict, sha)

@@ -224,7 +224,7 @@ def test_a_span_that_begins_outside_a_range_leaves_that_experiment_out(search, t
     wide = toy.experiment(name="wide", ranges={})
     found = search("t", experiments=(toy.experiment(), wide), span=(12.0, 16.0), steps=4)
     assert [finding.experiment for finding in found.findings] == ["wide"]
-    assert found.left_out == ("t=12.0 is outside 0 < t < 10: there is a wall at t = 10",)
+    assert found.left_out == ("experiment 'bench': t=12.0 is outside 0 < t < 10: there is a wall at t = 10",)
 
 
 def test_a_claim_along_the_sweep_is_left_out(search, toy):
@@ -271,7 +271,7 @@ def test_data_and_held_settings_are_kept(search, toy):
         ("a", {"span": (1.0, math.inf)}, UsageError, r"a=1\.\.inf must be two different finite numbers"),
         ("a", {"span": (1.0, "2")}, UsageError, r"a=1\.\.2 must be two different finite numbers"),
         ("a", {"span": (1.0, 2.0, 3.0)}, UsageError, r"a=1\.\.2\.\.3 must be two different finite numbers"),
-        ("t", {"span": (12.0, 2.0)}, UsageError, r"^t=12\.0 is outside 0 < t < 10: there is a wall"),
+        ("t", {"span": (12.0, 2.0)}, UsageError, r"^experiment .*: t=12\.0 is outside 0 < t < 10: there is a wall"),
         ("count", {"span": (1.2, 1.4)}, UsageError, "count is a whole number in bench, and the span holds only 1"),
         ("zigzag", {}, UsageError, r"zigzag goes up and down along the sweep of bench \(1, 3, 2\); say how far"),
         ("a", {"settings": {"a": 2.0}}, UsageError, r"a cannot be held at 2\.0 and searched"),

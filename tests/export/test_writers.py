@@ -43,6 +43,12 @@ def test_other_text_stays_as_it_is(text: str) -> None:
     assert inert(text) == text
 
 
+def test_a_million_tabs_take_no_longer_than_they_are_long() -> None:
+    text = "\t" * 10**6
+    assert inert(text + "x") == text + "x"
+    assert inert(text + "=x") == "'" + text + "=x"
+
+
 def test_csv_brings_back_every_cell(kept, tmp_path: Path) -> None:
     tables = laid_out(kept)
     write_csv(tables, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -9,8 +10,9 @@ import time
 
 import pytest
 
-from idealab.errors import UsageError
+from idealab.errors import LedgerError, UsageError
 from idealab.ledger import BATCH, DECLARATION, VERIFICATION, Ledger, digest
+from idealab.ledger.bundle import export
 from idealab.ledger.index import _proof
 from tests.ledger.conftest import batch, declaration, verification
 
@@ -130,3 +132,33 @@ def test_checking_is_one_pass(ledger, monkeypatch):
 def test_a_clock_that_stands_still_breaks_nothing(ledger, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert len(Ledger(ledger.path).health().ahead) == 1, "seen from 1970 all is future"
+
+
+def _planted(ledger, text):
+    """Bytes that nobody has checked, under the name that they have."""
+    data = text.encode()
+    sha = hashlib.sha256(data).hexdigest()
+    file = ledger.path / "objects" / sha[:2] / f"{sha}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(data)
+    return sha
+
+
+@pytest.mark.parametrize("how", ["indented", "a lone surrogate", "too deep"])
+def test_a_record_that_idealab_would_write_otherwise_stops_nothing_and_is_told_of(ledger, how, tmp_path):
+    other = batch(digest(declaration()), 4)
+    if how == "indented":
+        text = json.dumps(other, sort_keys=True, indent=1)
+    else:
+        odd = "\ud800" if how == "a lone surrogate" else json.loads("[" * 800 + "]" * 800)
+        text = json.dumps(other | {"environment": {"odd": odd}}, sort_keys=True, separators=(",", ":"))
+    sha = _planted(ledger, text)
+    again = Ledger(ledger.path)
+    (line,) = again.health().damaged
+    assert sha in line
+    assert "not in canonical form" in line
+    assert len(again.find(schema=VERIFICATION)) == 1
+    if how == "indented":
+        with pytest.raises(LedgerError, match="not in canonical form"):
+            export(again, (), tmp_path / "all.zip")
+        assert not (tmp_path / "all.zip").exists()

@@ -254,6 +254,13 @@ def test_an_oversized_record_is_refused_before_it_is_parsed():
         (batch(observation={"parameters": {}, "observables": []}), "each with named arrays"),
         (batch(observation={"parameters": {"a": [1]}, "observables": {"a": [1, 2]}}), "observation 'a'"),
         (batch(observation={"parameters": {}, "observables": {"a": 1.0}}), "observation 'a'=1"),
+        *(
+            (
+                batch(observation={"parameters": {}, "observables": {"a": values}}),
+                "observation 'a'.*numbers of one shape",
+            )
+            for values in (["x", "y"], [{}, {}], [None, 1], [[1], [1, 2]], [[1], 2], [[[1], [2]], [[1], [[2]]]])
+        ),
         (verification(created="yesterday"), "created='yesterday'.*ISO 8601 in UTC"),
         (verification(created="2026-01-31T12:00:00"), "ISO 8601 in UTC"),
         (verification(created="2026-01-31T12:00:00+01:00"), "ISO 8601 in UTC"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from idealab.idea import Named
-from idealab.ledger.records import VERIFICATION
+from idealab.ledger.records import DECLARATION, VERIFICATION
 from idealab.ledger.store import Ledger
 from idealab.review.retries import failed_before
 
@@ -189,6 +189,18 @@ def test_records_of_other_versions_and_other_ideas_are_passed_over(run, toy):
         }
     )
     assert len(failed_before(ledger, "toy", content, 1)) == 1
+
+
+@pytest.mark.parametrize("experiments", [["abc"], 3, [[]], {"a": 1}])
+def test_a_declaration_of_another_form_stops_no_run(run, toy, experiments):
+    run(noise=0.1, seeds=4)
+    ledger = Ledger(toy.ledger)
+    (sha,) = ledger.find(schema=VERIFICATION)
+    record = ledger.get(sha)
+    content = {**ledger.get(record["result"]["declaration"])["content"], "experiments": experiments}
+    other = ledger.put({"schema": DECLARATION, "idea": "toy", "content": content})
+    ledger.put({**record, "parents": [other], "result": {**record["result"], "declaration": other}})
+    assert run(noise=0.1, seeds=4, master_seed=1).verdict in {"supported", "inconclusive"}
 
 
 def test_the_peeking_attack_never_ends_in_supported(run):

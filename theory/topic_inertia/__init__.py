@@ -14,9 +14,8 @@ from idealab.idea import Idea, Named, Reference
 idea = Idea(
     name="topic_inertia",
     statement=" ".join((__doc__ or "").split("\n\n")[0].split()),
-    scope="one layer of attention without positions, W trained by plain descent; priority graphs whose support edges "
-    "close no circle; prompts of independent tokens, with r p_a > p_b, so long that the first "
-    "terms of log C decide (`length` of deviations)",
+    scope="one layer of attention without positions, W trained by plain descent; prompts of independent "
+    "tokens, with r p_a > p_b, so long that the first terms of log C decide (`length` of deviations)",
     failure_modes=(
         "tokens that nothing compares have no order of their own: a second topic may turn it round (flip)",
         "b more frequent than r times a: the longer the prompt, the likelier the change (reversal); as frequent as r "

@@ -55,6 +55,12 @@ edges = (
         "support edges have margin one; G is their Gram matrix",
         Eq(sp.Sum(G[e, f] * dual[f], (f, 0, size - 1)), 1),
     )
+    .given(
+        "span",
+        "descent from zero stays in the span of the edges, so margins are sums of columns of G; this says which "
+        "alpha it is where edges close a circle and G leaves it free",
+        Eq(log(nu[e] / dual[e]), sp.Sum(G[e, f] * z(f, 0), (f, 0, size - 1))),
+    )
     .check(
         "margins",
         "margins that balance every row of the flow",
@@ -75,7 +81,8 @@ edges = (
     .given(
         "forced",
         "along an eigenvector of G diag(alpha) of eigenvalue kappa <= 1; the loss is logistic, and pulls by a part of "
-        "up to nu e^-u = N alpha/(eta t) less; t_0: the last of these N alpha/eta, and of the times `start`",
+        "up to nu e^-u = N alpha/(eta t) less (of a prompt with one other token); t_0: the last of these "
+        "N alpha/eta, and of the times `start`",
         Eq(t * z(t).diff(t), -kappa * z(t) + kappa * t_0 / t),
     )
     .given("share", "g: how much is left of what t^-kappa would leave", Eq(z(t), (t_0 / t) ** kappa * g(t)))

@@ -383,13 +383,14 @@ failure_modes = (
     "the least loss promises, and then forgets: its memory has a ceiling, and the chance of a change a plateau of "
     "about exp(-depth - 3/2); two layers of attention leave exact Bayes a little at twice the length (beyond_training)",
     "one layer of attention is not exact Bayes, as a weighted mean is no sum of log-odds: without positions it changes "
-    "the topic a fifth more often at its training length and several times as often at four times that",
+    "the topic a sixth more often at its training length and several times as often at four times that",
     "attention with a bias towards the recent: the plateau of a leaky memory, whatever the length (leaky_plateau)",
     "documents that switch topic: a recurrent network follows the exact filter and has no more inertia than that; "
     "attention without positions has",
     "text: words come in clusters, so that the chance falls far less than the words alone would make it (independent)",
     "text of two sources: it turns at a smaller share than where the mean sum is zero, by a tenth and more, since of "
-    "256 words few weigh most, and those come in clusters (turning_share is undecided at twice its tolerance)",
+    "256 words few weigh most, and those come in clusters (turning_share: one and a half tolerances off "
+    "and more)",
     "text costs about eight minutes of one core, and is limited to two packages, 32 words (two thirds of the text are "
     "the one for all others), the words that follow in place of the next one, which a single layer would say by its "
     "last word alone, and a last word that is the same in all prompts; thresholds and shares are of the training text, "
