@@ -5,8 +5,10 @@
         assert verification.evidence_log10 > 1
 
 Each claim is verified once; each of its signatures in each experiment is an item, and so is the verdict; then comes the
-test that is marked, which need not ask for the `verification`. A mark has the fields of a claim. Whoever has
-idealab installed has this plugin: it imports nothing heavy before it meets a claim. ``-p no:idealab`` turns it off.
+test that is marked, which need not ask for the `verification`. A mark has the fields of a claim. These items have all
+marks of the test: what selects it, skips it or expects it to fail does so to them; where several tests share a mark (a
+class, or parameters), they come before the first that runs. Whoever has idealab installed has this plugin: it imports
+nothing heavy before it meets a claim. ``-p no:idealab`` turns it off.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import difflib
 import tomllib
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "idealab/claims/1"  # that of `idealab.claims`, which takes half a second to import
 _LEFT = pytest.StashKey[list[Path]]()
-_CLAIMED = pytest.StashKey["Claimed"]()
+_CLAIMED = pytest.StashKey["Marked"]()
+_ASKED = pytest.StashKey[dict[str, "_Asked"]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,19 +64,46 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ClaimsFile
     return None
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_pycollect_makeitem(collector: pytest.Collector, name: str) -> Generator[None, Any, None]:
-    """Put what a marked test claims before the test itself."""
-    outcome = yield
-    made = outcome.get_result()
-    tests = cast("list[pytest.Item]", made) if isinstance(made, list) else []
-    mark = tests[0].get_closest_marker("idealab") if tests else None
-    if mark is None:
-        return
-    claimed = Marked.from_parent(collector, name=name, mark=mark)
-    for test in tests:
-        test.stash[_CLAIMED] = claimed
-    outcome.force_result([claimed, *tests])
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Put what a marked test claims before the test itself, whoever collects it."""
+    report = yield
+    found: list[pytest.Item | pytest.Collector] = []
+    for test in report.result or ():
+        ours = isinstance(test, _Item) or test.parent is not collector  # a session hands on what others collected
+        if isinstance(test, pytest.Item) and not ours and test.get_closest_marker("idealab"):
+            claimed = test.stash[_CLAIMED] = Marked.from_parent(collector, name=test.name)
+            claimed.own_markers += test.own_markers
+            claimed.keywords.update((mark.name, mark) for mark in test.own_markers)
+            found.append(claimed)
+        found.append(test)
+    report.result = found
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several of the tests that will run share a mark, and are skipped alike, leave its claim to the first."""
+    first: dict[object, pytest.Item] = {}
+
+    def repeated(item: pytest.Item) -> bool:
+        marks = [id(mark) for mark in item.iter_markers() if mark.name in ("idealab", "skip", "skipif", "xfail")]
+        return isinstance(item.parent, Marked) and first.setdefault((*marks, item.name), item) is not item
+
+    again = [item for item in items if repeated(item)]
+    if again:
+        items[:] = [item for item in items if item not in again]
+        config.hook.pytest_deselected(items=again)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test that was marked when it had been collected: nothing has verified what it claims."""
+    if item.get_closest_marker("idealab") and _CLAIMED not in item.stash and not isinstance(item, _Item):
+        pytest.fail(
+            f"{item.name} was marked with idealab after it was collected: its claim is unchecked", pytrace=False
+        )
 
 
 @pytest.fixture
@@ -134,19 +165,32 @@ class ClaimsFile(pytest.File):
             yield Claimed.from_parent(self, name=claim.name, claim=claim)
 
 
+@dataclass
+class _Asked:
+    """What is found out once for all claims that ask the same."""
+
+    places: list[tuple[str, str]] | None = None  # each signature with the experiment where it will be judged
+    found: Verification | str | None = None  # the verification, or why there is none
+
+
 class Claimed(pytest.Collector):
     """A claim, which is verified when its first item runs."""
 
     def __init__(self, *, claim: Claim | None = None, **fields: Any) -> None:
         super().__init__(**fields)
         self._claim: Claim | None = claim
-        self._found: Verification | str | None = None  # the verification, or why there is none
 
     @property
     def claim(self) -> Claim:
         """What is claimed."""
         assert self._claim is not None
         return self._claim
+
+    @property
+    def asked(self) -> _Asked:
+        """What is known about it, and about all claims of this run that ask the same."""
+        question = (self.claim.idea, self.claim.declared, sorted(self.claim.request.items()))
+        return self.session.stash.setdefault(_ASKED, {}).setdefault(repr(question), _Asked())
 
     def collect(self) -> Iterator[pytest.Item]:
         """Ask, without running anything, which signatures will be judged where: an item each, then the verdict."""
@@ -155,8 +199,13 @@ class Claimed(pytest.Collector):
         from idealab.prepare.request import Request, inquire
 
         try:
-            inquiry = inquire(Request(self.claim.idea, record=False, **self.claim.request), Silence())
-            places = [(q.signature.name, q.experiment.name) for q in inquiry.questions if q.assumption is None]
+            asked = self.asked
+            if asked.places is None:
+                inquiry = inquire(Request(self.claim.idea, record=False, **self.claim.request), Silence())
+                asked.places = [
+                    (q.signature.name, q.experiment.name) for q in inquiry.questions if q.assumption is None
+                ]
+            places = asked.places
             known = {name for signature, place in places for name in (signature, f"{signature}[{place}]")}
             for name in self.claim.expect:
                 if name not in known:
@@ -171,12 +220,13 @@ class Claimed(pytest.Collector):
 
     def verification(self) -> Verification:
         """Verify the claim, the first time; whoever asks after a failure is told that there was one."""
-        if isinstance(self._found, str):
-            pytest.fail(f"[{self.name}] not judged: {self._found}", pytrace=False)
-        if self._found is None:
-            self._found = "the run ended before its verdict"
-            self._found = self._verify()
-        return self._found
+        asked = self.asked
+        if isinstance(asked.found, str):
+            pytest.fail(f"[{self.name}] not judged: {asked.found}", pytrace=False)
+        if asked.found is None:
+            asked.found = "the run ended before its verdict"
+            asked.found = self._verify()
+        return asked.found
 
     def _verify(self) -> Verification:
         from idealab.cli.progress import watching
@@ -197,16 +247,12 @@ class Claimed(pytest.Collector):
                     **self.claim.request,
                 )
         except IdealabError as error:
-            self._found, words = "see the first item of this claim", " ".join(str(error).split())
+            self.asked.found, words = f"see the first item of [{self.name}]", " ".join(str(error).split())
         pytest.fail(f"[{self.name}] {words}", pytrace=False)
 
 
 class Marked(Claimed):
     """The claim of a marked test, which is read when it is collected: a fault in it hides no other test."""
-
-    def __init__(self, *, mark: pytest.Mark, **fields: Any) -> None:
-        super().__init__(**fields)
-        self._mark = mark
 
     @property
     def claim(self) -> Claim:
@@ -217,16 +263,18 @@ class Marked(Claimed):
 
             where = f"{self.path.name}: [{self.name}]"
             try:
-                self._claim = claim_of(where, self.name, _table(where, self._mark))
+                self._claim = claim_of(where, self.name, _table(where, *self.iter_markers("idealab")))
             except IdealabError as error:
                 raise self.CollectError(str(error)) from None
         return self._claim
 
 
-def _table(where: str, mark: pytest.Mark) -> dict[str, Any]:
+def _table(where: str, mark: pytest.Mark, *others: pytest.Mark) -> dict[str, Any]:
     """The fields of a mark, as they would stand in a ``claims.toml``: there a list is a list."""
     from idealab.errors import UsageError
 
+    if others:
+        raise UsageError(f"{where} has {1 + len(others)} idealab marks, its class's included; a test makes one claim")
     if len(mark.args) != 1 or not isinstance(mark.args[0], str):
         raise UsageError(f"{where} @pytest.mark.idealab{mark.args!r}: expected one idea by its name, then fields")
     given: dict[str, Any] = {**mark.kwargs, "idea": mark.args[0]}
@@ -255,9 +303,9 @@ class _Item(pytest.Item):
         """Fail where what was found is not what is claimed."""
         raise NotImplementedError
 
-    def reportinfo(self) -> tuple[Path, None, str]:
+    def reportinfo(self) -> tuple[Path, int, str]:
         """Where it stands, and what it is called in the report."""
-        return self.path, None, f"[{self.claimed.name}] {self.name}"
+        return self.path, 0, f"[{self.claimed.name}] {self.name}"
 
     def _note(self, **facts: object) -> None:
         self.user_properties += [(name, str(value)) for name, value in facts.items()]
