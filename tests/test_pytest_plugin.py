@@ -335,6 +335,19 @@ def test_whatever_selects_a_test_selects_its_claim_once(ran, arguments, outcomes
     assert (seen, count) == (outcomes, verifications), screen
 
 
+@pytest.mark.parametrize(
+    ("mark", "outcomes", "verifications"),
+    [
+        ("idealab", {"failed": 2, "passed": 1, "deselected": 1}, 1),
+        ("not idealab", {"passed": 1, "deselected": 3}, 0),
+    ],
+)
+def test_the_claim_of_a_function_carries_its_mark(ran, mark, outcomes, verifications) -> None:
+    source = "import pytest\n@FALSE\ndef test_it(): pass\ndef test_other(): pass\n"
+    seen, screen, count = ran(source, "-m", mark)
+    assert (seen, count) == (outcomes, verifications), screen
+
+
 def test_equal_claims_of_several_tests_are_verified_once(ran) -> None:
     source = "import pytest\n@TRUE\ndef test_a(): pass\n@TRUE\ndef test_b(): pass\n"
     seen, screen, count = ran(source)
