@@ -111,6 +111,12 @@ def test_signatures_hold_just_inside_the_ends(name: str) -> None:
     assert {signature.verdict for signature in found.signatures} == {"present"}, found.remarks
 
 
+def test_counts_of_another_shape_are_refused() -> None:
+    for counts in ([[1, 2]], [[1.0] * 5 + [0.0]]):
+        with pytest.raises(UsageError, match=r"counts .*: expected \(1, 6\), all above zero"):
+            edges_of(((5, 0, (1,)),), counts=counts)
+
+
 @pytest.mark.parametrize(
     ("prompts", "dimension", "words"),
     [
@@ -125,11 +131,11 @@ def test_prompts_that_ask_for_no_w_are_refused(prompts: Any, dimension: int | No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dimension", [None, 8])
-def test_edges_that_close_a_circle_keep_their_clocks(dimension: int | None) -> None:
+@pytest.mark.parametrize(("dimension", "counts"), [(None, None), (8, None), (8, [[3, 1, 4, 1, 5, 9]] * 4)])
+def test_edges_that_close_a_circle_keep_their_clocks(dimension: int | None, counts: Any) -> None:
     """0 before 1 and 2, both before 3: the duals of the graph-SVM are not unique, those of the flow are."""
     prompts = ((5, 0, (1,)), (5, 0, (2,)), (5, 1, (3,)), (5, 2, (3,)))
-    ran = replace(BY_NAME["edges"], observe=edges_of(prompts, dimension), toggles={}, block=4)
+    ran = replace(BY_NAME["edges"], observe=edges_of(prompts, dimension, counts), toggles={}, block=4)
     found = verify("topic_inertia", experiments=(ran,), select=["edge_clock"], record=False, mutants=False)
     assert found.verdict == "supported", found.gates
     assert all(abs(cell.deviation) < 0.1 for signature in found.signatures for cell in signature.cells)

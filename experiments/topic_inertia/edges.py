@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from idealab.experiments.topic_inertia import settled
 from idealab.experiments.topic_inertia.training import (
@@ -22,6 +23,7 @@ from idealab.experiments.topic_inertia.training import (
     recorded_at,
 )
 from jax import Array
+from jax.typing import ArrayLike
 
 from idealab.errors import UsageError
 from idealab.experiment import Condition, Experiment, Observation
@@ -52,15 +54,20 @@ _TOUCHING = 1e-8
 """What the margin of a support edge may lie above one."""
 
 
-def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Callable[[Array, Condition], Observation]:
+def edges_of(
+    prompts: tuple[Prompt, ...], dimension: int | None = None, counts: ArrayLike | None = None
+) -> Callable[[Array, Condition], Observation]:
     """An experiment's ``observe``: the margins of all edges of prompts, less ln t, where descent follows their counts.
 
     Parameters
     ----------
     prompts
-        Key, label and other tokens of each; one to four of each token are drawn. Tokens are 0, 1, ..., the last a key.
+        Key, label and other tokens of each. Tokens are 0, 1, ..., the last a key.
     dimension
         Of tokens that are random vectors; they are orthonormal when it is not given.
+    counts
+        How often each token occurs in each prompt, shape (n, K), above zero; one to four of each are drawn when it is
+        not given.
 
     Returns
     -------
@@ -73,7 +80,7 @@ def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Calla
     ------
     UsageError
         If a prompt's label and another token of it reach each other, or it has no other; or tokens are too many for
-        the dimension.
+        the dimension; or counts are not of that shape, or not above zero.
     """
     keys = tuple(dict.fromkeys(prompt[0] for prompt in prompts))
     size = max(keys) + 1
@@ -81,6 +88,9 @@ def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Calla
     pairs = [(key, *pair) for graph, key in zip(graphs, keys, strict=True) for pair in graph.ordered]
     if dimension is not None and dimension < size:
         raise UsageError(f"dimension={dimension}: {size} tokens are independent, as a W needs, in {size} or more")
+    given = None if counts is None else np.asarray(counts, float)
+    if given is not None and (given.shape != (len(prompts), size) or not np.all(given > 0)):
+        raise UsageError(f"counts {given.shape}: expected {(len(prompts), size)}, all above zero, for so many prompts")
     for k, y, others in prompts:
         if not others or y in others:
             raise UsageError(f"prompt {(k, y, others)!r}: expected a key, a label, and at least one token besides it")
@@ -98,8 +108,8 @@ def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Calla
             tokens = jax.random.normal(key_tokens, (size, dimension)) / math.sqrt(dimension)
         turn = qr(jax.random.normal(key_turn, (tokens.shape[1],) * 2))[0]
         tokens = tokens @ jnp.where(condition["turned"] > 0, turn, jnp.eye(len(turn)))
-        counts = drawn_counts(key_counts, len(prompts), size)
-        gaps = gaps_of(prompts, tokens, counts)
+        often = drawn_counts(key_counts, len(prompts), size) if given is None else jnp.asarray(given)
+        gaps = gaps_of(prompts, tokens, often)
         solution = graph_svm(graphs, tokens, keys)
         rows = jnp.concatenate(
             [pair_features(graph.ordered, tokens, key) for graph, key in zip(graphs, keys, strict=True)]
@@ -107,7 +117,7 @@ def edges_of(prompts: tuple[Prompt, ...], dimension: int | None = None) -> Calla
         ratio = jnp.zeros(len(pairs))
         for number, (k, y, others) in enumerate(prompts):
             for other in others:
-                ratio = ratio.at[pairs.index((k, y, other))].add(counts[number, other] / counts[number, y])
+                ratio = ratio.at[pairs.index((k, y, other))].add(often[number, other] / often[number, y])
 
         w0 = condition["start"] * jax.random.normal(key_start, (rows.shape[1],))
         log_times, w = _followed(gaps, rows, condition, w0)
