@@ -24,10 +24,12 @@ from idealab.experiments.topic_inertia.training import (
 )
 from jax import Array
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
 from idealab.errors import UsageError
 from idealab.experiment import Condition, Experiment, Observation
 from idealab.simulate import (
+    HardMargin,
     PriorityGraph,
     descend,
     descend_with,
@@ -52,6 +54,29 @@ CHAIN: tuple[Prompt, ...] = chain_prompts(4, 1)
 
 _TOUCHING = 1e-8
 """What the margin of a support edge may lie above one."""
+
+
+def _refuse(
+    prompts: tuple[Prompt, ...],
+    pairs: list[tuple[int, int, int]],
+    size: int,
+    dimension: int | None,
+    given: NDArray[np.float64] | None,
+) -> None:
+    """Raise `UsageError` where no W ranks as prompts ask, or their counts are not of them."""
+    if dimension is not None and dimension < size:
+        raise UsageError(f"dimension={dimension}: {size} tokens are independent, as a W needs, in {size} or more")
+    if given is not None and (given.shape != (len(prompts), size) or not np.all(given > 0)):
+        raise UsageError(f"counts {given.shape}: expected {(len(prompts), size)}, all above zero, for so many prompts")
+    for k, y, others in prompts:
+        if not others or y in others:
+            raise UsageError(f"prompt {(k, y, others)!r}: expected a key, a label, and at least one token besides it")
+        for other in others:
+            if (k, y, other) not in pairs:
+                raise UsageError(
+                    f"prompts under key {k}: tokens {y} and {other} reach each other, so that none comes before the "
+                    "other; leave one of the edges between them out, or take odds_inside for the odds between them"
+                )
 
 
 def edges_of(
@@ -86,20 +111,8 @@ def edges_of(
     size = max(keys) + 1
     graphs = [PriorityGraph.of(size, [(y, others) for k, y, others in prompts if k == key]) for key in keys]
     pairs = [(key, *pair) for graph, key in zip(graphs, keys, strict=True) for pair in graph.ordered]
-    if dimension is not None and dimension < size:
-        raise UsageError(f"dimension={dimension}: {size} tokens are independent, as a W needs, in {size} or more")
     given = None if counts is None else np.asarray(counts, float)
-    if given is not None and (given.shape != (len(prompts), size) or not np.all(given > 0)):
-        raise UsageError(f"counts {given.shape}: expected {(len(prompts), size)}, all above zero, for so many prompts")
-    for k, y, others in prompts:
-        if not others or y in others:
-            raise UsageError(f"prompt {(k, y, others)!r}: expected a key, a label, and at least one token besides it")
-        for other in others:
-            if (k, y, other) not in pairs:
-                raise UsageError(
-                    f"prompts under key {k}: tokens {y} and {other} reach each other, so that none comes before the "
-                    "other; leave one of the edges between them out, or take odds_inside for the odds between them"
-                )
+    _refuse(prompts, pairs, size, dimension, given)
 
     def observe(key: Array, condition: Condition) -> Observation:
         key_tokens, key_counts, key_start, key_turn = jax.random.split(key, 4)
@@ -121,26 +134,33 @@ def edges_of(
 
         w0 = condition["start"] * jax.random.normal(key_start, (rows.shape[1],))
         log_times, w = _followed(gaps, rows, condition, w0)
-        margins = rows @ solution.separator
-        inside = (margins < 1 + _TOUCHING) & (ratio > 0)
-        shares = _shares(rows, inside, ratio, solution.separator)
-        solution = solution._replace(dual=shares, theta=jnp.min(jnp.where(inside, jnp.inf, margins)))
-        # Elsewhere the prediction is made to be zero, and so is what is reported.
-        dual = jnp.where(inside, solution.dual, condition["eta"] * jnp.where(inside, ratio, 1.0) / len(prompts))
-        nu, number = jnp.where(inside, ratio, 1.0), jnp.asarray(float(len(prompts)))
-        # As late as the last margin is to leave where it started, or as the loss of its prompts is small.
-        latest = jnp.max(jnp.where(inside, dual * jnp.maximum(1.0, jnp.exp(jnp.maximum(rows @ w0, 0.0)) / nu), 0.0))
-        parameters = {
-            "alpha": dual,
-            "nu": nu,
-            "N": number,
-            "t_0": number / condition["eta"] * latest,
-            "kappa": slowest_rate(spectrum(rows, solution), solution.theta),
-        }
+        inside, parameters = _instance(rows, ratio, solution, condition["eta"], len(prompts), w0)
         clock = jnp.where(inside, w @ rows.T - log_times[:, None], 0.0)
         return Observation(parameters, {"edge_clock": clock})
 
     return observe
+
+
+def _instance(
+    rows: Array, ratio: Array, solution: HardMargin, eta: Array, prompts: int, w0: Array
+) -> tuple[Array, dict[str, Array]]:
+    """Which edges are support, and what the theory needs to know of them."""
+    margins = rows @ solution.separator
+    inside = (margins < 1 + _TOUCHING) & (ratio > 0)
+    shares = _shares(rows, inside, ratio, solution.separator)
+    solution = solution._replace(dual=shares, theta=jnp.min(jnp.where(inside, jnp.inf, margins)))
+    # Elsewhere the prediction is made to be zero, and so is what is reported.
+    dual = jnp.where(inside, solution.dual, eta * jnp.where(inside, ratio, 1.0) / prompts)
+    nu, number = jnp.where(inside, ratio, 1.0), jnp.asarray(float(prompts))
+    # As late as the last margin is to leave where it started, or as the loss of its prompts is small.
+    latest = jnp.max(jnp.where(inside, dual * jnp.maximum(1.0, jnp.exp(jnp.maximum(rows @ w0, 0.0)) / nu), 0.0))
+    return inside, {
+        "alpha": dual,
+        "nu": nu,
+        "N": number,
+        "t_0": number / eta * latest,
+        "kappa": slowest_rate(spectrum(rows, solution), solution.theta),
+    }
 
 
 def _shares(rows: Array, support: Array, ratio: Array, separator: Array) -> Array:
